@@ -89,10 +89,14 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     if not user_ids:
         raise EmptyLogError(say("log", "at least one interaction", "none"))
     num_read = len(table.users)
-    table = sort_by_user_and_time(table)
+    # by user, then time; the sort is stable, so ties stay in file order
+    table = table.take_rows(np.lexsort((table.times, table.users)))  # data-R3
     if raw_log.timed and not options.keep_duplicates:
         table = drop_duplicates(table)
-    unused = unused_items(raw_log.items, item_ids) if options.keep_unused_items else []
+    unused: list[str] = []
+    if options.keep_unused_items:  # in the order of the item file
+        in_log = set(item_ids)
+        unused = [name for name in raw_log.items.all_ids() if name not in in_log]
     num_distinct, num_users, num_items = len(table.users), len(user_ids), len(item_ids)
     table = drop_rare(table, options)
     if len(table.users) < num_distinct:
@@ -104,11 +108,18 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     notes["duplicates"] = num_read - num_distinct
     # data-R82
     notes["rare_users"], notes["rare_items"] = num_users - len(user_ids), num_items - len(item_ids)
-    notes["ties"] = count_ties(table) if raw_log.timed else 0
-    notes["repeats"] = count_repeats(table)
+    if raw_log.timed:  # interactions at the time of the previous one of the same user
+        tied = equals_previous(table.users) & equals_previous(table.times)
+        notes["ties"] = int(np.count_nonzero(tied))
+    keys = table.users * (table.items.max() + 1) + table.items
+    keys.sort()
+    notes["repeats"] = int(np.count_nonzero(equals_previous(keys)))  # data-R88
     notes["single_interaction_users"] = int(np.count_nonzero(counts == 1))  # data-R6
     notes |= Counter(interactions=len(table.users), users=len(user_ids), items=len(item_ids))
-    notes |= count_unmatched_items(raw_log.items, item_ids)
+    if raw_log.items.file_ids is not None:
+        matched = raw_log.items.file_ids.keys() & set(item_ids)
+        notes["unknown_items"] = len(item_ids) - len(matched)
+        notes["unused_items"] = len(raw_log.items.file_ids) - len(matched)  # data-R8
     titles = raw_log.items.titles_of(item_ids)
     notes["titled_items"] = sum(map(bool, titles or ()))
     return InteractionLog(
@@ -121,12 +132,6 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
         user_features=raw_log.users.features_of(user_ids),
         notes={name: notes[name] for name in NOTES},
     )
-
-
-def sort_by_user_and_time(table: InteractionTable) -> InteractionTable:
-    """Sort by user, then time. The sort is stable: ties stay in file order."""
-    order = np.lexsort((table.times, table.users))  # data-R3
-    return table.take_rows(order)
 
 
 def drop_duplicates(table: InteractionTable) -> InteractionTable:
@@ -177,33 +182,6 @@ def renumber(
     return [user_ids[u] for u in users], [item_ids[i] for i in items], renumbered
 
 
-def count_ties(table: InteractionTable) -> int:
-    """Count the interactions at the same time as the previous interaction of the same user."""
-    return int(np.count_nonzero(equals_previous(table.users) & equals_previous(table.times)))
-
-
-def count_repeats(table: InteractionTable) -> int:
-    """Count the interactions whose user interacted with the item before."""
-    keys = table.users * (table.items.max() + 1) + table.items
-    keys.sort()
-    return int(np.count_nonzero(equals_previous(keys)))  # data-R88
-
-
 def equals_previous(column: Ints | Floats) -> npt.NDArray[np.bool_]:
     """Compare each value, except the first, with the previous value (a difference may overflow)."""
     return column[1:] == column[:-1]
-
-
-def unused_items(items: SideInfo, log_ids: list[str]) -> list[str]:
-    """Return the ids of the item file that do not occur in the log, in the order of the file."""
-    in_log = set(log_ids)
-    return [name for name in items.all_ids() if name not in in_log]
-
-
-def count_unmatched_items(items: SideInfo, item_ids: list[str]) -> Counter[str]:
-    """Count items of the log that the item file lacks, and items of the file not in the log."""
-    if items.file_ids is None:
-        return Counter()
-    matched = items.file_ids.keys() & set(item_ids)
-    unused = len(items.file_ids) - len(matched)  # data-R8
-    return Counter(unknown_items=len(item_ids) - len(matched), unused_items=unused)

@@ -103,14 +103,8 @@ def time_parser(time_format: str) -> TimeParser:
     if isinstance(time_format, str) and time_format in TIME_PARSERS:
         return TIME_PARSERS[time_format]
     if not (isinstance(time_format, str) and "%" in time_format):
-        forms = ", ".join(TIME_PARSERS)
-        raise ConfigError(
-            say(
-                "time_format",
-                f"{forms} or a pattern such as %d.%m.%y",
-                value_text(time_format, quoted=True),
-            )
-        )
+        expected = f"{', '.join(TIME_PARSERS)} or a pattern such as %d.%m.%y"
+        raise ConfigError(say("time_format", expected, value_text(time_format, quoted=True)))
     prefix = "" if YEAR.search(time_format) else f"{LEAP_YEAR} "  # data-R18
     pattern = f"%Y {time_format}" if prefix else time_format
     try:  # data-R78

@@ -213,17 +213,19 @@ def test_an_incomplete_archive_has_the_error_of_the_reference(tmp_path, packing,
 
 @pytest.mark.rules("data-R85")
 def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkeypatch):
-    path = write(tmp_path / "log", LINES * 3)
-    monkeypatch.setattr(text, "MIN_BYTES", path.stat().st_size)
-    file, delimited = DataFile.of(path), text.TextFormat(",")
-    assert text.has_fast_blocks(delimited, file)
-    assert not text.has_fast_blocks(text.TextFormat("::"), file)
-    monkeypatch.setattr(text, "MIN_BYTES", path.stat().st_size + 1)
-    assert not text.has_fast_blocks(delimited, file)
+    file, delimited = DataFile.of(write(tmp_path / "log", LINES * 3)), text.TextFormat(",")
+    size = file.path.stat().st_size
+    for min_bytes, text_format, is_fast in (
+        (size, delimited, True),
+        (size, text.TextFormat("::"), False),
+        (size + 1, delimited, False),
+    ):
+        monkeypatch.setattr(text, "MIN_BYTES", min_bytes)
+        assert text.has_fast_blocks(text_format, file) == is_fast
     monkeypatch.setattr(text, "MIN_BYTES", 0)
     monkeypatch.setattr(text, "find_spec", lambda name: None)
     assert not text.has_fast_blocks(delimited, file), "without pyarrow"
-    assert isinstance(read_log(path, columns=CSV), InteractionLog)
+    assert isinstance(read_log(file.path, columns=CSV), InteractionLog)
 
 
 @pytest.mark.rules("data-R85")

@@ -42,16 +42,6 @@ def test_text_is_utf_8_with_or_without_a_byte_order_mark(tmp_path):
         table(tmp_path, "u,a,1\n".encode("utf-16"))
 
 
-@pytest.mark.rules("data-R16")
-def test_movielens_is_iso_8859_1(tmp_path):
-    write(tmp_path / "ratings.dat", RATINGS)
-    write(tmp_path / "movies.dat", "10::Les Mots: été (1999)::Drama|War\n".encode("iso-8859-1"))
-    write(tmp_path / "users.dat", ["1::F::25::3::12345"])
-    log = read_log(tmp_path)
-    assert log.titles == ["Les Mots: été (1999)", ""]
-    assert values(log, "genres") == {"10": ["Drama", "War"], "11": []}
-
-
 @pytest.mark.rules("data-R17")
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("last", ["", "end", "blank"])
@@ -64,16 +54,18 @@ def test_line_ends_and_blank_lines_change_nothing(tmp_path, end, last):
     assert log.notes["bad_lines"] == 0
 
 
-@pytest.mark.rules("data-R20")
-def test_a_movielens_folder_is_read_with_item_and_user_files(tmp_path):
+@pytest.mark.rules("data-R16", "data-R20")
+def test_a_movielens_folder_is_read_with_item_and_user_files_in_iso_8859_1(tmp_path):
     write(tmp_path / "ratings.dat.gz", RATINGS, "gzip")
-    write(tmp_path / "movies.dat", ["10::Tenth::Comedy", "11::Eleventh: a::b::War"])
+    movies = "10::Les Mots: été (1999)::Comedy|War\n11::Eleventh: a::b::War\n"
+    write(tmp_path / "movies.dat", movies.encode("iso-8859-1"))
     write(tmp_path / "users.dat", ["1::F::25::3::12345", "2::M::35::4::A-6"])
     write(tmp_path / "README", ["About the ratings"])
     write(tmp_path / "pairs.txt", ["1 10"])
     log = read_log(tmp_path)
     assert rows(log) == {"1": ["11", "10"], "2": ["11"]}
-    assert log.titles == ["Tenth", "Eleventh: a::b"]
+    assert log.titles == ["Les Mots: été (1999)", "Eleventh: a::b"]
+    assert values(log, "genres") == {"10": ["Comedy", "War"], "11": ["War"]}
     assert values(log, "gender", "user") == {"1": ["F"], "2": ["M"]}
 
 
