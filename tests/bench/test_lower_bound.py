@@ -129,14 +129,6 @@ def test_the_bound_adds_arithmetic_and_memory_time():
     assert math.isclose(lower_bound.bound_seconds(EXAMPLE, work / 2, bytes_ / 3), 2 + 3)
 
 
-def test_product_shapes_are_those_of_a_step():
-    shapes = lower_bound.product_shapes(EXAMPLE)
-    assert (4, 2, 2) in shapes
-    assert {(2, 2, 3), (2, 3, 2), (3, 2, 2)} <= set(shapes)
-    assert {(3, 2, 5), (3, 5, 2), (2, 3, 5), (5, 3, 2)} <= set(shapes)
-    assert len(shapes) == len(set(shapes))
-
-
 def test_rates_use_the_fastest_run(monkeypatch):
     def half_a_second(work):
         work()

@@ -63,10 +63,6 @@ def test_the_summary_has_median_quartiles_and_minimum():
     assert timing.summarise_times([7]) == (7, 7, 7, 7)
 
 
-def test_ratios_are_computed_per_round():
-    assert timing.round_ratios([2, 9], [1, 3]) == [2, 3]
-
-
 def ticks(*times):
     return iter(times)
 

@@ -13,7 +13,7 @@ import mindref
 from mindref.bench.contenders import thread_environment
 from mindref.bench.run import worker_job
 from mindref.bench.worker import WorkerState
-from mindref.bench.workers import Worker, WorkerFailed, WorkerPool
+from mindref.bench.workers import WorkerFailed, WorkerPool
 from tests.bench.tiny_workload import HERE, SMALL
 
 pytestmark = pytest.mark.slow
@@ -28,19 +28,6 @@ def start_worker(pool, name):
 
 def begin_step(pool, name):
     return pool.request(name, do="begin", task="step", warm_up=1, limit=60.0)
-
-
-def test_a_worker_reports_its_facts_and_times_tasks():
-    with WorkerPool() as pool:
-        facts = start_worker(pool, "numpy")
-        assert facts is not None
-        assert facts["level"] == "ops"
-        assert facts["tables"] == 3 * 40 * 4 * 4
-        assert "numpy" in facts["versions"]
-        assert begin_step(pool, "numpy")["answer"] > 0
-        assert pool.request("numpy", do="run", task="step", steps=2, lead=0.0)["seconds"] > 0
-        memory = pool.request("numpy", do="end")["memory"]
-        assert memory is None or memory > 0
 
 
 @pytest.mark.slow
@@ -130,18 +117,6 @@ def test_ctrl_c_kills_all_workers():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert [worker.process.returncode for worker in workers] == [-9, -9]
-
-
-def test_a_busy_worker_ends_when_its_input_is_closed():
-    worker = Worker(worker_job(f"{HERE}:Sleeping", SMALL, ()), thread_environment("numpy", 1))
-    try:
-        worker.receive()
-        worker.send(BEGIN)
-        worker.commands.close()
-        assert worker.process.wait(timeout=60) == 0
-    finally:
-        worker.process.kill()
-        worker.close()
 
 
 def test_a_worker_ends_when_its_parent_is_killed():

@@ -17,18 +17,11 @@ from mindref.bench.workload import (
     split_batch,
     unused_sizes,
 )
-from mindref.config import Config
-from mindref.errors import ConfigError
 from tests.bench.tiny_workload import SMALL
 
 
 def world(**changes):
     return Workload(dataclasses.replace(SMALL, **changes))
-
-
-def test_settings_survive_json():
-    for settings in (SMALL, dataclasses.replace(SMALL, power=2.0, ragged=False)):
-        assert WorkloadSettings.of(json.loads(json.dumps(settings.to_dict()))) == settings
 
 
 def test_a_workload_depends_only_on_its_seed():
@@ -44,11 +37,6 @@ def test_a_workload_depends_only_on_its_seed():
 
     assert content(5) == content(5)
     assert not set(content(5)) & set(content(6))
-
-
-def test_all_batches_differ():
-    batches = world().batches
-    assert len({batch.histories.items.tobytes() for batch in batches}) == len(batches)
 
 
 def test_batches_are_not_memorised():
@@ -96,20 +84,13 @@ def test_a_batch_has_the_requested_sizes_and_dtype():
     assert [layer.weight.shape for layer in params.layers] == [(4, 3), (3, 4)]
 
 
-@pytest.mark.parametrize("model", ["best", "sparse"])
-def test_a_recipe_has_the_settings_of_the_preset(model):
+@pytest.mark.parametrize("model", MODELS[1:])
+def test_a_recipe_has_the_settings_of_the_preset_or_of_the_family(model):
     settings = WorkloadSettings.for_model(model)
     fixed = {"learning_rate": LEARNING_RATE, "decay": "none"}
-    assert settings.config() == dataclasses.replace(Config.of(model), **fixed)
-    assert WorkloadSettings.of(json.loads(json.dumps(settings.to_dict()))) == settings
-    changed = WorkloadSettings.for_model(model, batch=3, length=7).config()
-    assert (changed.batch, changed.window, changed.sigma) == (3, 7, 0)
-
-
-def test_youtube_dnn_has_the_default_settings():
-    config = WorkloadSettings.for_model("youtube_dnn").config()
-    changes = {"model": "youtube_dnn", "learning_rate": LEARNING_RATE, "decay": "none"}
-    assert config == Config.of("mind", changes)
+    assert settings.config() == dataclasses.replace(recipe_config(model), **fixed)
+    for changed in (settings, dataclasses.replace(settings, batch=3, power=2.0, ragged=False)):
+        assert WorkloadSettings.of(json.loads(json.dumps(changed.to_dict()))) == changed
 
 
 def test_a_batch_has_the_fields_of_its_family():
@@ -130,8 +111,3 @@ def test_sizes_without_effect_are_listed():
         "sparse": ("hidden", "power"),
         "youtube_dnn": ("interests", "iterations", "power"),
     }
-
-
-def test_invalid_sizes_are_rejected():
-    with pytest.raises(ConfigError, match="width"):
-        world(width=0)
