@@ -17,30 +17,29 @@ from mindref.errors import ShapeError, say
 from mindref.models.mind_plus import ages
 from mindref.shapes import bind_axes, common_float_dtype
 from mindref_jax.embedding import look_up_rows
-from mindref_jax.routing import routing
+from mindref_jax.routing import project_votes, route_votes
 from mindref_jax.shapes import check_row_indices, has_values
 
 
-def vote_matrix(bilinear: Array, config: Config) -> Array:
-    """Return S (D, D); the identity if votes are item vectors."""
-    # mind_plus-R8
-    return bilinear if config.votes == "matrix" else jnp.eye(config.width, dtype=bilinear.dtype)
+def item_votes(bilinear: Array, vectors: Array, config: Config) -> Array:
+    """Return the votes S e (..., D) of item vectors (..., D); or the vectors (mind_plus-R8)."""
+    return project_votes(vectors, bilinear) if config.votes == "matrix" else vectors
 
 
 def weigh_by_age(
-    positions: Array | None, matrix: Array, history: Array, mask: Array, config: Config
+    positions: Array | None, votes: Array, mask: Array, config: Config
 ) -> tuple[Array | None, Array]:
     """Return the log weights of interests (B, L, K), and the contexts of users (B, M D).
 
     The log weights are None without columns for interests (mind_plus-R3). MIND has no positions.
     """
     if positions is None or positions.shape[1] == 0:
-        return None, jnp.zeros((len(history), 0), history.dtype)
+        return None, jnp.zeros((len(votes), 0), votes.dtype)
     log_weights = look_up_log_weights(positions, mask)
     interest_weights, context_weights = jnp.split(
         log_weights, [positions.shape[1] - config.contexts], axis=2
     )
-    contexts = pool_contexts(history, mask, matrix, context_weights, config.squash)
+    contexts = pool_contexts(votes, mask, context_weights, config.squash)
     if config.recency == "none":
         return None, contexts
     # "shared": one column for all interests
@@ -58,9 +57,7 @@ def look_up_log_weights(positions: Array, mask: Array) -> Array:
     return look_up_rows(positions, behaviour_ages)
 
 
-def pool_contexts(
-    history: Array, mask: Array, matrix: Array, log_weights: Array, squash_kind: str
-) -> Array:
+def pool_contexts(votes: Array, mask: Array, log_weights: Array, squash_kind: str) -> Array:
     """Return the contexts of users, concatenated (B, M D), for log weights (B, L, M).
 
     All contexts are computed in one call of routing. The coupling weights are 1 / M, and log M in
@@ -68,11 +65,10 @@ def pool_contexts(
     """
     users, _, contexts = log_weights.shape
     if contexts == 0:
-        return jnp.zeros((users, 0), history.dtype)
-    capsules, _ = routing(
-        history,
+        return jnp.zeros((users, 0), votes.dtype)
+    capsules, _ = route_votes(
+        votes,
         mask,
-        matrix,
         jnp.zeros_like(log_weights),
         jnp.ones((users, contexts), bool),
         log_weights + math.log(contexts),

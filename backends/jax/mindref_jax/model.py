@@ -27,12 +27,12 @@ from mindref_jax.mind_plus import (
     apply_dropout,
     check_ages,
     check_dropout,
-    vote_matrix,
+    item_votes,
     weigh_by_age,
 )
 from mindref_jax.pooled_softmax import pooled_softmax
 from mindref_jax.relu_layer import relu_layer
-from mindref_jax.routing import routing
+from mindref_jax.routing import route_votes
 from mindref_jax.sampled_softmax import sampled_softmax
 from mindref_jax.shapes import (
     check_row_indices,
@@ -183,28 +183,27 @@ def interests_from_rows(
 ) -> tuple[Array, Array]:
     """Return interests and active interests of histories of `ItemRows`; keep: see `Batch`."""
     history = apply_dropout(item_vectors(params["items"], histories.items), keep)  # 1
+    history = jnp.where(histories.mask[:, :, None], history, 0)  # model-R8
+    votes = item_votes(params["bilinear"], history, config)
     profile = look_up_rows(params["profile"], histories.profile)  # 2
     profiles = profile.reshape(len(profile), profile.shape[1] * profile.shape[2])  # model-R2
-    capsules, contexts, active = route_histories(params, history, histories, config)  # 3
+    capsules, contexts, active = route_histories(params, votes, histories, config)  # 3
     further_inputs = jnp.concatenate([profiles, contexts], 1)  # mind_plus-R9
     x = apply_layers(params, capsules, further_inputs, config)
     return jnp.where(active[:, :, None], x, 0), active  # 6, model-R6, mind_plus-R12
 
 
 def route_histories(
-    params: Params, history: Array, histories: Histories, config: Config
+    params: Params, votes: Array, histories: Histories, config: Config
 ) -> tuple[Array, Array, Array]:
     """Return capsules u (B, K, D), contexts (B, M D) and active interests (B, K)."""
     mask, logits = histories.mask, histories.init_logits
     active = active_interests(mask.sum(1), config)
     dynamic = config.routing == "dynamic"
-    matrix = vote_matrix(params["bilinear"], config)
-    positions = params.get("positions")
-    log_weights, contexts = weigh_by_age(positions, matrix, history, mask, config)
-    capsules, _ = routing(
-        history,  # routing masks the padding: model-R8
+    log_weights, contexts = weigh_by_age(params.get("positions"), votes, mask, config)
+    capsules, _ = route_votes(
+        votes,
         mask,
-        matrix,
         logits if dynamic else jnp.zeros_like(logits),  # model-R12
         active,
         log_weights,  # mind_plus-R4

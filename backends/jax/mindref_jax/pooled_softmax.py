@@ -69,12 +69,17 @@ def pooled_softmax(
     products = matmul(interests.reshape(users * count, width), negatives.T) / temperature
     products = products.reshape(users, count, len(negatives))
     target_scores = pool_scores(target_products, active, float(sharpness))  # 3 (B, 1)
-    scores = pool_scores(products, active, float(sharpness))  # 3 (B, S)
-    hits = negative_ids == target_ids[:, None]  # pooled_softmax-R7
-    losses = cross_entropy(  # 4 to 6, pooled_softmax-R6, R13, R15, R25
-        target_scores[:, 0] - target_log_expected, scores - negative_log_expected, hits
-    )
-    return losses.mean()  # 7, pooled_softmax-R9
+    target_logits = target_scores[:, 0] - target_log_expected  # 4, pooled_softmax-R6
+    hidden = negative_ids == target_ids[:, None]  # (B, S) pooled_softmax-R7
+    if sharpness == 1:  # log-sum-exp over interests and log-sum-exp over negatives are one
+        target_logits += jnp.log(active.sum(1)).astype(target_logits.dtype)
+        logits = (products - negative_log_expected).reshape(users, -1)  # (B, K S)
+        hidden = (hidden[:, None] | ~active[..., None]).reshape(users, -1)
+    else:
+        scores = pool_scores(products, active, float(sharpness))  # 3 (B, S)
+        logits = scores - negative_log_expected  # 4, pooled_softmax-R6
+    # 5 to 7, pooled_softmax-R9, R13, R15, R25
+    return cross_entropy(target_logits, logits, hidden).mean()
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypedDict, Unpack
 
 import jax
@@ -61,6 +62,35 @@ def routing(
         kind=kind,
     )
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
+    return route_votes(
+        votes,
+        mask,
+        init_logits,
+        active,
+        log_weights,
+        iterations=iterations,
+        gradient=gradient,
+        axis=axis,
+        kind=kind,
+    )
+
+
+def route_votes(
+    votes: Array,
+    mask: Array,
+    init_logits: Array,
+    active: Array,
+    log_weights: Array | None = None,
+    *,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
+) -> tuple[Array, Array]:
+    """Return `routing` of checked arguments from votes (B, L, D), which are zero at padding.
+
+    With a matrix per pair the votes are (B, K, L, D).
+    """
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
     factors = None if log_weights is None else exp_log_weights(log_weights, allowed)
@@ -90,8 +120,8 @@ def apply_factors(couplings: Array, factors: Array | None) -> Array:
 def project_votes(history: Array, bilinear: Array) -> Array:
     """Return the votes S e_i (B, L, D), or S_ik e_i for each pair (B, K, L, D)."""
     if bilinear.ndim == 2:
-        users, positions, width = history.shape
-        rows = history.reshape(users * positions, width)  # one product, also in the gradients
+        num_rows = math.prod(history.shape[:-1])
+        rows = history.reshape(num_rows, history.shape[-1])  # one product, also in the gradients
         return matmul(rows, bilinear.T).reshape(history.shape)  # routing-R1
     precision = jax.lax.Precision.HIGHEST
     return jnp.einsum("lkde,ble->bkld", bilinear, history, precision=precision)  # routing-R25

@@ -60,27 +60,40 @@ def sampled_softmax(
     return cross_entropy(target_logit, negative_logits, hits).mean()  # sampled_softmax-R5
 
 
-@partial(jax.jit)  # traced once for each shape, also inside other functions
+@jax.custom_vjp
 def cross_entropy(target_logit: Array, negative_logits: Array, hits: Array) -> Array:
     """Return log(1 + sum_s exp(negative logit - target logit)) for each user (B,).
 
-    If a logit is not finite, NaN is added to the target logit. It does not replace the logit,
-    because then the gradient would not be NaN.
+    Negatives with a hit are excluded. If a logit is not finite, the loss of the user is NaN. The
+    derivative is custom, because JAX would pass over the logits several times.
     """
+    return losses_and_probabilities(target_logit, negative_logits, hits)[0]
+
+
+@partial(jax.jit)  # traced once for each shape, also inside other functions
+def losses_and_probabilities(
+    target_logit: Array, negative_logits: Array, hits: Array
+) -> tuple[Array, Array]:
+    """Return the losses (B,) of `cross_entropy`, and the probabilities (B, S) of the negatives."""
     usable = jnp.isfinite(target_logit) & jnp.isfinite(negative_logits).all(1)
-    target_logit = target_logit + jnp.where(usable, 0, jnp.nan).astype(target_logit.dtype)  # R18
-    included = ~(hits & usable[:, None])  # sampled_softmax-R3; users with NaN are not masked
-    has_negatives = included.any(1)
-    masked_logits = jnp.where(included, negative_logits, -jnp.inf)
-    # zeros for a user without negatives; otherwise the gradient is 0 / 0
-    masked_logits = jnp.where(has_negatives[:, None], masked_logits, 0)
-    # constant, because log-sum-exp does not depend on it
-    largest = jax.lax.stop_gradient(masked_logits.max(1, initial=-jnp.inf))
-    largest = jnp.where(has_negatives, largest, 0)
-    sum_exp = jnp.exp(masked_logits - largest[:, None]).sum(1)  # sampled_softmax-R4, R9
-    log_sum = jnp.log(jnp.where(has_negatives, sum_exp, 1))
-    losses = jax.nn.softplus((largest - target_logit) + log_sum)  # sampled_softmax-R1, R12
-    return jnp.where(has_negatives, losses, target_logit * 0)  # sampled_softmax-R10
+    target_logit = jnp.where(usable, target_logit, jnp.nan)  # sampled_softmax-R18
+    masked_logits = jnp.where(hits, -jnp.inf, negative_logits)  # sampled_softmax-R3
+    largest = masked_logits.max(1, initial=-jnp.inf)
+    # a user without negatives has the loss zero: sampled_softmax-R10
+    largest = jnp.where(jnp.isfinite(largest), largest, target_logit)
+    exponentials = jnp.exp(masked_logits - largest[:, None])  # sampled_softmax-R4, R9
+    gap = largest - target_logit
+    losses = jax.nn.softplus(gap + jnp.log(exponentials.sum(1)))  # sampled_softmax-R1
+    return losses, exponentials * jnp.exp(gap - losses)[:, None]
+
+
+def cross_entropy_backward(probabilities: Array, d_losses: Array) -> tuple[Array, Array, None]:
+    """Return the gradients of the target logits (B,) and the negative logits (B, S)."""
+    d_negatives = probabilities * d_losses[:, None]
+    return -probabilities.sum(1) * d_losses, d_negatives, None  # sampled_softmax-R12
+
+
+cross_entropy.defvjp(losses_and_probabilities, cross_entropy_backward)
 
 
 def check_inputs(

@@ -17,13 +17,11 @@ from tests.backends.families import (
     assert_bad_product_ends_training,
     assert_invalid_calls_raise,
     assert_invalid_inputs_raise,
-    assert_matches_reference,
     compare_special_calls,
 )
 from tests.backends.runs import check_run_of_preset
-from tests.models.worlds import PLUS_LOSSES, PLUS_OPTIONS, plus_world
+from tests.models.worlds import plus_world
 
-from mindref.backend import NumpyBackend
 from mindref.config import Config
 from mindref.models.mind_plus import ages
 from mindref.models.parameters import flatten
@@ -32,39 +30,6 @@ from mindref_jax import init, loss
 from mindref_jax.backend import JaxBackend
 from mindref_jax.level_train import take_step
 from mindref_jax.mind_plus import look_up_log_weights
-
-
-@pytest.mark.rules(
-    "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R8",
-    "mind_plus-R9", "mind_plus-R10", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14",
-    "mind_plus-R16", "mind_plus-R17", "mind_plus-R18", "mind_plus-R19",
-)  # fmt: skip
-@pytest.mark.parametrize("index", range(len(PLUS_OPTIONS)))
-@pytest.mark.slow(every=6)
-def test_each_option_with_a_loss(index: int) -> None:
-    settings = {
-        "routing_gradient": ("all", "last")[index % 2],
-        **PLUS_LOSSES[(3 * index + 1) % len(PLUS_LOSSES)],
-        **PLUS_OPTIONS[index],
-    }
-    # a world in which rounding of the parameters changes results by less than the tolerance
-    w = plus_world(5, keep=index % 2 == 0, **settings)
-    assert_matches_reference(w, JaxBackend(), NumpyBackend(), f"{settings}")
-
-
-@pytest.mark.rules("mind_plus-R1", "mind_plus-R12")
-@pytest.mark.parametrize(
-    "behaviours", ["gaps", "few", pytest.param("none", marks=pytest.mark.slow)]
-)
-def test_padding_at_any_position(behaviours: str) -> None:
-    """With few behaviours, histories and factors of dropout are cut to a bucket size."""
-    masks = {
-        "gaps": np.random.default_rng(0).random((4, 17)) < 0.6,
-        "few": np.arange(17) < [[9], [0], [5], [1]],
-        "none": np.zeros((4, 17), bool),
-    }
-    w = plus_world(3, mask=masks[behaviours], keep=True, **BEST)
-    assert_matches_reference(w, JaxBackend(), NumpyBackend())
 
 
 @pytest.mark.rules("mind_plus-R14", "backend-R15")

@@ -1,8 +1,8 @@
-"""A training step with one compiled graph, from the vectors of items to the loss.
+"""A training step with one compiled graph, from the votes of behaviours to the loss.
 
 Spec: specs/backend.md. Four parts stay eager. The look-up of rows has a sparse gradient, and its
-size depends on the mask. The factors of dropout multiply the vectors before the graph. The
-optimiser updates the rows that were looked up. Checks of values raise errors, which a graph cannot
+size depends on the mask. So do the votes of distinct items, and factors of dropout. The optimiser
+updates the rows that were looked up. Checks of values raise errors, which a graph cannot
 do.
 """
 
@@ -16,7 +16,7 @@ from mindref_torch.model import MIND, Batch
 from mindref_torch.sampled_softmax import check_log_expected
 
 LENGTH_AXIS = 1
-"""Axis of history, mask and initial logits whose size differs from batch to batch."""
+"""Axis of votes, mask and initial logits whose size differs from batch to batch."""
 
 TRACE_LENGTH = 61
 """Length of the histories from which the graph is traced.
@@ -34,45 +34,43 @@ def compile_steps(model: MIND) -> None:
     settings. Another number of users or negatives compiles another graph. After eight graphs
     PyTorch runs new sizes eagerly.
     """
-    graph = torch.compile(model.loss_from_vectors)
+    graph = torch.compile(model.loss_from_votes)
     traced = False
 
     def compiled_loss(
-        history: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
+        votes: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
     ) -> Tensor:
-        """Return the loss () of a batch, as `MIND.loss_from_vectors`."""
+        """Return the loss () of a batch, as `MIND.loss_from_votes`."""
         nonlocal traced
-        names = ("target_log_expected", "negative_log_expected")
-        loss_name = "pooled" if model.config.attention == "pooled" else "sampled"
-        logs = {name: getattr(batch, name) for name in names}
-        check_log_expected(f"{loss_name}_softmax", logs)
+        loss_name = "pooled_softmax" if model.config.attention == "pooled" else "sampled_softmax"
+        check_log_expected(loss_name, batch.target_log_expected, batch.negative_log_expected)
         if not traced:
-            trace_history, trace_batch = resize_to_trace_length(history, batch)
-            mark_dynamic_length(trace_history, trace_batch)
-            graph(trace_history, profile, target, negatives, trace_batch)
+            trace_votes, trace_batch = resize_to_trace_length(votes, batch)
+            mark_dynamic_length(trace_votes, trace_batch)
+            graph(trace_votes, profile, target, negatives, trace_batch)
             traced = True
-        mark_dynamic_length(history, batch)
-        loss: Tensor = graph(history, profile, target, negatives, batch)
+        mark_dynamic_length(votes, batch)
+        loss: Tensor = graph(votes, profile, target, negatives, batch)
         return loss
 
-    model.loss_from_vectors = compiled_loss  # type: ignore[method-assign]
+    model.loss_from_votes = compiled_loss  # type: ignore[method-assign]
 
 
-def resize_to_trace_length(history: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
-    """Return history and batch, cut or padded with zeros to TRACE_LENGTH behaviours."""
+def resize_to_trace_length(votes: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+    """Return votes and batch, cut or padded with zeros to TRACE_LENGTH behaviours."""
     names = ("items", "mask", "init_logits")
     resized = []
-    for x in (history, *(getattr(batch.histories, name) for name in names)):
+    for x in (votes, *(getattr(batch.histories, name) for name in names)):
         padding = x.new_zeros(len(x), max(0, TRACE_LENGTH - x.shape[LENGTH_AXIS]), *x.shape[2:])
         resized.append(torch.cat([x[:, :TRACE_LENGTH], padding], LENGTH_AXIS))
     histories = batch.histories._replace(**dict(zip(names, resized[1:], strict=True)))
     return resized[0], batch._replace(histories=histories)
 
 
-def mark_dynamic_length(history: Tensor, batch: Batch) -> None:
+def mark_dynamic_length(votes: Tensor, batch: Batch) -> None:
     """Mark the axis whose size differs from batch to batch."""
     items, mask, logits, _ = batch.histories
-    for x in (history, items, mask, logits):
+    for x in (votes, items, mask, logits):
         torch._dynamo.maybe_mark_dynamic(x, LENGTH_AXIS)
 
 

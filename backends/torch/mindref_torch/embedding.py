@@ -48,6 +48,8 @@ def sum_sparse_rows(gradient: Tensor, used_rows: Tensor | None = None) -> tuple[
     if used_rows is not None:
         used = torch.isin(rows, used_rows)  # embedding-R6
         rows, values = rows[used], values[used]
+    if (rows[1:] > rows[:-1]).all():
+        return rows, values
     distinct, index = torch.unique(rows, return_inverse=True)  # embedding-R5
     sums = values.new_zeros(len(distinct), *values.shape[1:])
     return distinct, sums.index_add_(0, index, values)  # embedding-R3

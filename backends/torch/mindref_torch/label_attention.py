@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from mindref.errors import ShapeError, say
+from mindref.ops import label_attention as reference
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.shapes import bind_axes, require_bool, require_float_dtype
+from mindref_torch.shapes import check_arguments
 from mindref_torch.softmax import softmax
 
 
@@ -21,7 +22,9 @@ def label_attention(interests: Tensor, target: Tensor, active: Tensor, *, power:
     active (B, K) is true for the active interests, at least one per user; power in [0, infinity].
     Raises ShapeError for wrong shapes, dtypes or power, and for a user without active interests.
     """
-    check_inputs(interests, target, active, power)
+    # label_attention-R14, R15
+    check_arguments(reference.check_inputs, interests, target, active, power=power)
+    check_active("label_attention", active)  # label_attention-R16
     interests = torch.where(active[:, :, None], interests, 0)  # label_attention-R4
     weights = attention_weights(interests, target, active, power)
     return torch.einsum("bk,bkd->bd", weights, interests)  # label_attention-R7
@@ -88,21 +91,6 @@ class ZeroInfiniteGradient(torch.autograd.Function):  # type: ignore[misc]  # th
     def backward(_: FunctionCtx, gradient: Tensor) -> Tensor:
         """Return the gradient with infinite values set to zero."""
         return torch.where(gradient.isinf(), 0, gradient)  # label_attention-R13
-
-
-def check_inputs(interests: Tensor, target: Tensor, active: Tensor, power: float) -> None:
-    """Raise ShapeError if the arguments of `label_attention` are invalid."""
-    bind_axes(  # label_attention-R14
-        "label_attention",
-        interests=(interests, "BKD"),
-        target=(target, "BD"),
-        active=(active, "BK"),
-    )
-    require_float_dtype("label_attention", interests=interests, target=target)
-    require_bool("label_attention", active=active)
-    if not power >= 0:  # label_attention-R15: raises for NaN, too
-        raise ShapeError(say("label_attention: power", "a number from 0 to infinity", power))
-    check_active("label_attention", active)  # label_attention-R16
 
 
 def check_active(subject: str, active: Tensor) -> None:

@@ -16,31 +16,28 @@ from mindref.errors import ShapeError, say
 from mindref.models.mind_plus import ages
 from mindref_torch.embedding import check_row_indices
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.routing import routing
+from mindref_torch.routing import project_votes, route_votes
 from mindref_torch.shapes import bind_axes, dtype_name
 
 
-def vote_matrix(bilinear: Tensor, config: Config) -> Tensor:
-    """Return S (D, D); the identity if votes are item vectors."""
-    if config.votes == "matrix":
-        return bilinear
-    # mind_plus-R8
-    return torch.eye(config.width, dtype=bilinear.dtype, device=bilinear.device)
+def item_votes(bilinear: Tensor, vectors: Tensor, config: Config) -> Tensor:
+    """Return the votes S e (..., D) of item vectors (..., D); or the vectors (mind_plus-R8)."""
+    return project_votes(vectors, bilinear) if config.votes == "matrix" else vectors
 
 
 def weigh_by_age(
-    positions: Tensor | None, matrix: Tensor, history: Tensor, mask: Tensor, config: Config
+    positions: Tensor | None, votes: Tensor, mask: Tensor, config: Config
 ) -> tuple[Tensor | None, Tensor]:
     """Return the log weights of interests (B, L, K), and the contexts of users (B, M D).
 
     The log weights are None without columns for interests (mind_plus-R3). MIND has no positions.
     """
     if positions is None or positions.shape[1] == 0:
-        return None, history.new_zeros(history.shape[0], 0)
+        return None, votes.new_zeros(votes.shape[0], 0)
     log_weights = look_up_log_weights(positions, mask)
     num_columns = positions.shape[1] - config.contexts
     interest_weights, context_weights = log_weights.split([num_columns, config.contexts], 2)
-    contexts = pool_contexts(history, mask, matrix, context_weights, config.squash)
+    contexts = pool_contexts(votes, mask, context_weights, config.squash)
     if config.recency == "none":
         return None, contexts
     if config.recency == "shared":
@@ -71,9 +68,7 @@ def check_ages(positions: Tensor, mask: Tensor, config: Config) -> None:
     check_row_indices("positions", oldest[oldest >= 0], len(positions))
 
 
-def pool_contexts(
-    history: Tensor, mask: Tensor, matrix: Tensor, log_weights: Tensor, squash_kind: str
-) -> Tensor:
+def pool_contexts(votes: Tensor, mask: Tensor, log_weights: Tensor, squash_kind: str) -> Tensor:
     """Return the contexts of users, concatenated (B, M D), for log weights (B, L, M).
 
     All contexts are computed in one call of routing. The coupling weights are 1 / M, and log M in
@@ -81,11 +76,10 @@ def pool_contexts(
     """
     users, _, contexts = log_weights.shape
     if contexts == 0:
-        return history.new_zeros(users, 0)
-    capsules, _ = routing(
-        history,
+        return votes.new_zeros(users, 0)
+    capsules, _ = route_votes(
+        votes,
         mask,
-        matrix,
         torch.zeros_like(log_weights),
         torch.ones((users, contexts), dtype=torch.bool, device=mask.device),
         log_weights + math.log(contexts),

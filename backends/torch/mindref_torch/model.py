@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mindref.config import Config
@@ -21,12 +22,12 @@ from mindref_torch.label_attention import label_attention
 from mindref_torch.mind_plus import (
     apply_dropout,
     check_ages,
-    vote_matrix,
+    item_votes,
     weigh_by_age,
 )
 from mindref_torch.pooled_softmax import pooled_softmax
 from mindref_torch.relu_layer import relu_layer
-from mindref_torch.routing import routing
+from mindref_torch.routing import route_votes
 from mindref_torch.sampled_softmax import sampled_softmax
 from mindref_torch.shapes import bind_axes, require_bool
 
@@ -107,27 +108,30 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
 
         Raises ShapeError for an item that is not in the catalogue.
         """
-        # one look-up, so that the order of sums of sparse gradients is fixed
         histories = batch.histories
         check_histories(histories)
-        ids = self.batch_item_ids(batch)
-        vectors = self.item_vectors(torch.cat(ids)).split([len(x) for x in ids])
-        behaviours, target, negatives = vectors  # 1 to 3, model-R10
-        history, profile = self.arrange_vectors(behaviours, histories)
-        history = apply_dropout(history, batch.keep)
-        batch = batch._replace(keep=None)
-        return self.loss_from_vectors(history, profile, target, negatives, batch)
+        # 1 to 3, model-R10: each distinct item is looked up once
+        vectors, indices = self.distinct_vectors(*self.batch_item_ids(batch))
+        behaviours, target, negatives = indices
+        votes = self.padded_votes(vectors, behaviours, histories.mask, batch.keep)
+        return self.loss_from_votes(
+            votes,
+            self.profile_vectors(histories.profile),
+            vectors.index_select(0, target),
+            vectors.index_select(0, negatives),
+            batch._replace(keep=None),
+        )
 
-    def loss_from_vectors(
-        self, history: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
+    def loss_from_votes(
+        self, votes: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
     ) -> Tensor:
-        """Return the loss () of a batch from the vectors of its items.
+        """Return the loss () of a batch from the votes and the vectors of its items.
 
-        history (B, L, D), profile (B, G Q), target (B, D), negatives (S, D). All sizes depend only
+        votes (B, L, D), profile (B, G Q), target (B, D), negatives (S, D). All sizes depend only
         on the sizes of the batch, so `compiled.py` compiles this method as one graph.
         """
         config = self.config
-        users, active = self.interests_from_vectors(history, profile, batch.histories)
+        users, active = self.interests_from_votes(votes, profile, batch.histories)
         if config.attention == "pooled":  # 4 and 5, mind_plus-R17
             loss_of_users = partial(pooled_softmax, users, active, sharpness=config.sharpness)
         else:
@@ -155,30 +159,44 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         Histories have items (B, L), mask (B, L), init_logits (B, L, K) and profile (B, G).
         """
         check_histories(histories)
-        behaviours = self.item_vectors(histories.items[histories.mask])
-        return self.interests_from_vectors(*self.arrange_vectors(behaviours, histories), histories)
+        vectors, (behaviours,) = self.distinct_vectors(histories.items[histories.mask])
+        votes = self.padded_votes(vectors, behaviours, histories.mask)
+        profile = self.profile_vectors(histories.profile)
+        return self.interests_from_votes(votes, profile, histories)
 
-    def arrange_vectors(self, behaviours: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
-        """Return the padded history (B, L, D) of behaviours (M, D), and the profiles (B, G Q).
+    def distinct_vectors(self, *ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the vectors of the distinct items (T, D), and the index of each id among them."""
+        all_ids = torch.cat(ids)
+        check_row_indices("items", all_ids, len(self.rows))  # model-R18
+        distinct, index = all_ids.unique(return_inverse=True)
+        return self.item_vectors(distinct), index.split([len(x) for x in ids])
 
-        Padded positions of the history are zero.
+    def padded_votes(
+        self, vectors: Tensor, behaviours: Tensor, mask: Tensor, keep: Tensor | None = None
+    ) -> Tensor:
+        """Return the votes (B, L, D) of behaviours (M,), indices of vectors; zero at padding.
+
+        Each distinct item is projected once. With factors of dropout, each behaviour is projected.
         """
-        mask, width = histories.mask, behaviours.shape[1]
         if self.positions is not None:
             check_ages(self.positions, mask, self.config)
-        positions = mask.flatten().nonzero()[:, 0]
-        history = behaviours.new_zeros(mask.numel(), width)
-        history = history.index_copy(0, positions, behaviours)  # model-R8: padding is not looked up
-        return history.view(*mask.shape, width), self.profile_vectors(histories.profile)
+        table = F.pad(vectors, (0, 0, 0, 1))  # model-R8: padding reads a last row of zeros
+        index = torch.full(mask.shape, len(vectors), device=mask.device)
+        index[mask] = behaviours
+        index, shape = index.flatten(), (*mask.shape, vectors.shape[1])
+        if keep is None:
+            return item_votes(self.bilinear, table, self.config).index_select(0, index).view(shape)
+        history = apply_dropout(table.index_select(0, index).view(shape), keep)
+        return item_votes(self.bilinear, history, self.config)
 
-    def interests_from_vectors(
-        self, history: Tensor, profile: Tensor, histories: Histories
+    def interests_from_votes(
+        self, votes: Tensor, profile: Tensor, histories: Histories
     ) -> tuple[Tensor, Tensor]:
-        """Return interests (B, K, D) and active (B, K) from vectors of behaviours and profiles."""
+        """Return interests (B, K, D) and active (B, K) from votes and vectors of profiles."""
         layers = [(layer.weight, layer.bias) for layer in self.layers]
-        parameters = UserParameters(self.bilinear, self.positions, layers)
+        parameters = UserParameters(self.positions, layers)
         active = active_interests(histories.mask.sum(1), self.config)
-        x = map_to_interests(parameters, history, profile, histories, active, self.config)
+        x = map_to_interests(parameters, votes, profile, histories, active, self.config)
         return x, active
 
     def item_vectors(self, ids: Tensor) -> Tensor:
@@ -195,16 +213,15 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
 
 
 class UserParameters(NamedTuple):
-    """The parameters that map vectors of behaviours to interests."""
+    """The parameters that map votes to interests."""
 
-    bilinear: Tensor  # (D, D) S
     positions: Tensor | None  # of mind_plus
     layers: Sequence[tuple[Tensor, Tensor]]  # weight (I, O) and bias (O,) of each layer
 
 
 def map_to_interests(
     parameters: UserParameters,
-    history: Tensor,
+    votes: Tensor,
     profile: Tensor,
     histories: Histories,
     active: Tensor,
@@ -212,15 +229,13 @@ def map_to_interests(
 ) -> Tensor:
     """Return interests v (B, K, D), zero where inactive.
 
-    history (B, L, D) and profile (B, G Q) are the vectors of the histories.
+    votes (B, L, D) are zero at padding; profile (B, G Q) are the vectors of the profiles.
     """
     mask, logits, dynamic = histories.mask, histories.init_logits, config.routing == "dynamic"
-    matrix = vote_matrix(parameters.bilinear, config)
-    log_weights, contexts = weigh_by_age(parameters.positions, matrix, history, mask, config)
-    capsules, _ = routing(  # 3
-        history,
+    log_weights, contexts = weigh_by_age(parameters.positions, votes, mask, config)
+    capsules, _ = route_votes(  # 3
+        votes,
         mask,
-        matrix,
         logits if dynamic else torch.zeros_like(logits),  # model-R12
         active,
         log_weights,  # mind_plus-R4

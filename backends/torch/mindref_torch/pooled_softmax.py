@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from mindref.errors import ShapeError, say
-from mindref.ops.pooled_softmax import check_loss_numbers
+from mindref.ops import pooled_softmax as reference
 from mindref_torch.label_attention import check_active, one_hot_of_largest
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.sampled_softmax import check_inputs, cross_entropy
-from mindref_torch.shapes import require_bool
+from mindref_torch.sampled_softmax import check_log_expected, cross_entropy
+from mindref_torch.shapes import check_arguments
 from mindref_torch.squash import squash
 
 
@@ -39,9 +38,10 @@ def pooled_softmax(
     divided by temperature. Sharpness 0 is the mean, infinity the maximum. All other arguments are
     those of sampled_softmax. Raises ShapeError for invalid arguments.
     """
-    check_inputs(
-        "pooled_softmax",
-        {"interests": (interests, "BKD"), "active": (active, "BK")},
+    check_arguments(  # pooled_softmax-R19, R23
+        reference.check_loss_arrays,
+        interests,
+        active,
         target,
         negatives,
         target_ids,
@@ -49,26 +49,29 @@ def pooled_softmax(
         target_log_expected,
         negative_log_expected,
     )
-    require_bool("pooled_softmax", active=active)
-    if len(interests) == 0:  # pooled_softmax-R23
-        raise ShapeError(say("pooled_softmax: interests", "at least one user", "none"))
-    check_loss_numbers(sharpness, temperature)  # pooled_softmax-R21, R22
+    check_log_expected("pooled_softmax", target_log_expected, negative_log_expected)
+    reference.check_loss_numbers(sharpness, temperature)  # pooled_softmax-R21, R22
     check_active("pooled_softmax", active)  # pooled_softmax-R24
     interests = interests.masked_fill(~active[..., None], 0)  # pooled_softmax-R4
     if normalise:  # 1, pooled_softmax-R11
         interests, target, negatives = (
             squash(x, kind="unit") for x in (interests, target, negatives)
         )
-    # 2, pooled_softmax-R10: (B, K, 1) and (B, K, S)
-    target_products = torch.einsum("bkd,bd->bk", interests, target)[..., None] / temperature
-    products = interests @ negatives.T / temperature
+    interests = interests / temperature  # 2, pooled_softmax-R10
+    target_products = torch.einsum("bkd,bd->bk", interests, target)[..., None]  # (B, K, 1)
     target_scores = PooledScores.apply(target_products, active, sharpness)  # 3 (B, 1)
-    scores = PooledScores.apply(products, active, sharpness)  # 3 (B, S)
-    hits = negative_ids == target_ids[:, None]  # pooled_softmax-R7
-    losses = cross_entropy(  # 4 to 6, pooled_softmax-R6, R13, R15, R25
-        target_scores[:, 0] - target_log_expected, scores - negative_log_expected, hits
-    )
-    return losses.mean()  # 7, pooled_softmax-R9
+    target_logits = target_scores[:, 0] - target_log_expected  # 4, pooled_softmax-R6
+    hidden = negative_ids == target_ids[:, None]  # (B, S) pooled_softmax-R7
+    if sharpness == 1:  # log-sum-exp over interests and log-sum-exp over negatives are one
+        products = torch.addmm(-negative_log_expected, interests.flatten(0, 1), negatives.T)
+        logits = products.view(len(interests), active.shape[1] * len(negatives))  # (B, K S)
+        hidden = (hidden[:, None] | ~active[..., None]).flatten(1)
+        target_logits = target_logits + active.sum(1).to(target_logits).log()
+    else:
+        scores = PooledScores.apply(interests @ negatives.T, active, sharpness)  # 3 (B, S)
+        logits = scores - negative_log_expected  # 4, pooled_softmax-R6
+    # 5 to 7, pooled_softmax-R9, R13, R15, R25
+    return cross_entropy(target_logits, logits, hidden).mean()
 
 
 class PooledScores(torch.autograd.Function):  # type: ignore[misc]  # the framework has no types

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mindref.errors import ShapeError, say
+from mindref.ops import routing as reference
+from mindref.ops import squash as squash_reference
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.shapes import bind_axes, require_bool, require_choice, require_float_dtype
+from mindref_torch.shapes import check_arguments, require_float_dtype
 from mindref_torch.softmax import softmax
-from mindref_torch.squash import KINDS, squash
-
-AXES = ("interests", "behaviours")
-GRADIENTS = ("all", "last")
+from mindref_torch.squash import squash
 
 
 @compute_in_float32
@@ -38,14 +35,50 @@ def routing(
     the last iteration are constant; with "all" every iteration is differentiated. Raises
     ShapeError for wrong shapes, dtypes or options.
     """
-    check_inputs(history, mask, bilinear, init_logits, active, log_weights)
-    check_options(iterations, gradient, axis, kind)
+    # routing-R39
+    check_arguments(
+        reference.check_inputs, history, mask, bilinear, init_logits, active, log_weights
+    )
+    reference.check_routing_options(iterations, gradient, axis)  # routing-R29, R30, R31
+    check_arguments(squash_reference.check_inputs, history, kind=kind)
     history = history.masked_fill(~mask[:, :, None], 0)  # routing-R6
+    votes = project_votes(history, bilinear)
+    return route_votes(
+        votes,
+        mask,
+        init_logits,
+        active,
+        log_weights,
+        iterations=iterations,
+        gradient=gradient,
+        axis=axis,
+        kind=kind,
+    )
+
+
+@compute_in_float32
+def route_votes(
+    votes: Tensor,
+    mask: Tensor,
+    init_logits: Tensor,
+    active: Tensor,
+    log_weights: Tensor | None = None,
+    *,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
+) -> tuple[Tensor, Tensor]:
+    """Return `routing` of checked arguments from votes (B, L, D), which are zero at padding.
+
+    With a matrix per pair the votes are (B, L, K, D).
+    """
+    optional = {} if log_weights is None else {"log_weights": log_weights}
+    require_float_dtype("routing", votes=votes, init_logits=init_logits, **optional)
     # coupling weights and logits are (B, K, L): softmax over a short last axis is slow
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7, R13 (B, K, L)
     softmax_axis = 1 if axis == "interests" else 2  # routing-R9
 
-    votes = project_votes(history, bilinear)
     factors = None if log_weights is None else exp_log_weights(log_weights, allowed)
     logits = init_logits.transpose(1, 2).contiguous()  # (B, K, L)
     routing_votes, routing_factors = votes, factors
@@ -73,6 +106,7 @@ def apply_factors(couplings: Tensor, factors: Tensor | None) -> Tensor:
     return couplings if factors is None else couplings * factors  # routing-R32, R33
 
 
+@compute_in_float32
 def project_votes(history: Tensor, bilinear: Tensor) -> Tensor:
     """Return the votes S e (B, L, D), or S_ik e_i (B, L, K, D)."""
     if bilinear.ndim == 2:
@@ -92,37 +126,3 @@ def vote_agreement(votes: Tensor, capsules: Tensor) -> Tensor:
     if votes.ndim == 3:
         return capsules @ votes.transpose(1, 2)
     return torch.einsum("blkd,bkd->bkl", votes, capsules)
-
-
-def check_inputs(
-    history: Tensor,
-    mask: Tensor,
-    bilinear: Tensor,
-    init_logits: Tensor,
-    active: Tensor,
-    log_weights: Tensor | None,
-) -> None:
-    """Raise ShapeError if shapes or dtypes do not match."""
-    optional = {} if log_weights is None else {"log_weights": log_weights}  # routing-R39
-    bind_axes(
-        "routing",
-        history=(history, "BLD"),
-        mask=(mask, "BL"),
-        init_logits=(init_logits, "BLK"),
-        active=(active, "BK"),
-        bilinear=(bilinear, "DD" if bilinear.ndim == 2 else "LKDD"),
-        **{name: (x, "BLK") for name, x in optional.items()},
-    )
-    require_float_dtype(
-        "routing", history=history, bilinear=bilinear, init_logits=init_logits, **optional
-    )
-    require_bool("routing", mask=mask, active=active)
-
-
-def check_options(iterations: int, gradient: str, axis: str, kind: str) -> None:
-    """Raise ShapeError for an invalid number of iterations or option."""
-    if not isinstance(iterations, (int, np.integer)) or iterations < 1:  # routing-R29
-        raise ShapeError(say("routing: iterations", "an integer from 1", iterations))
-    require_choice("routing: gradient", GRADIENTS, gradient)  # routing-R30
-    require_choice("routing: axis", AXES, axis)  # routing-R31
-    require_choice("squash: kind", KINDS, kind)

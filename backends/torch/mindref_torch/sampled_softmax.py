@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from mindref.errors import ShapeError, say
+from mindref.ops import sampled_softmax as reference
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.shapes import bind_axes, require_float_dtype
+from mindref_torch.shapes import check_arguments
 from mindref_torch.squash import squash
 
 
@@ -33,26 +33,23 @@ def sampled_softmax(
     temperature. With `normalise` all vectors have length one. Raises ShapeError for invalid
     arguments.
     """
-    check_inputs(
-        "sampled_softmax",
-        {"user": (user, "BD")},
+    check_arguments(  # sampled_softmax-R14, R16, R17
+        reference.check_inputs,
+        user,
         target,
         negatives,
         target_ids,
         negative_ids,
         target_log_expected,
         negative_log_expected,
+        temperature=temperature,
     )
-    if len(user) == 0:  # sampled_softmax-R17
-        raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
-    if not 0 < temperature < math.inf:  # sampled_softmax-R16
-        expected = "a finite number above 0"
-        raise ShapeError(say("sampled_softmax: temperature", expected, temperature))
+    check_log_expected("sampled_softmax", target_log_expected, negative_log_expected)
     if normalise:  # sampled_softmax-R7, R8
         user, target, negatives = (squash(x, kind="unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
     target_logit = (user * target).sum(1) / temperature - target_log_expected
-    negative_logits = user @ negatives.T / temperature - negative_log_expected
+    negative_logits = torch.addmm(-negative_log_expected, user / temperature, negatives.T)
     hits = negative_ids == target_ids[:, None]
     return cross_entropy(target_logit, negative_logits, hits).mean()  # sampled_softmax-R5
 
@@ -60,62 +57,53 @@ def sampled_softmax(
 def cross_entropy(target_logit: Tensor, negative_logits: Tensor, hits: Tensor) -> Tensor:
     """Return log(1 + sum_s exp(negative logit - target logit)) for each user (B,).
 
-    If a logit is not finite, NaN is added to all logits of the user. Then the loss and all slopes
-    of the user are NaN. The hits of this user are not masked, because the mask would hide NaN.
+    Negatives with a hit are excluded. If a logit is not finite, the loss of the user is NaN.
     """
-    usable = target_logit.isfinite() & negative_logits.isfinite().all(1)
-    if torch.compiler.is_compiling() or not usable.all():  # a graph cannot branch
-        nan_or_zero = torch.where(usable, 0, torch.nan).to(target_logit)  # sampled_softmax-R18
-        target_logit = target_logit + nan_or_zero
-        negative_logits = negative_logits + nan_or_zero[:, None]
-        hits = hits & usable[:, None]
     if not negative_logits.shape[1]:
         return target_logit * 0
-    masked_logits = negative_logits.masked_fill(hits, -torch.inf)  # sampled_softmax-R3
-    largest = masked_logits.detach().amax(1)  # constant: log-sum-exp does not depend on it
-    # a user without negatives gets finite values with zero slope, sampled_softmax-R10
-    no_negatives = largest == -torch.inf
-    largest = largest.masked_fill(no_negatives, 0)
-    sum_exp = (masked_logits - largest[:, None]).exp().sum(1)  # sampled_softmax-R4, R9
-    gap = largest - target_logit + sum_exp.masked_fill(no_negatives, 1).log()
-    losses = torch.logaddexp(gap, torch.zeros_like(gap))  # sampled_softmax-R1
-    return losses.masked_fill(no_negatives, 0)
+    losses: Tensor = CrossEntropy.apply(target_logit, negative_logits, hits)
+    return losses
 
 
-def check_inputs(
-    loss: str,
-    users: dict[str, tuple[Tensor, str]],
-    target: Tensor,
-    negatives: Tensor,
-    target_ids: Tensor,
-    negative_ids: Tensor,
-    target_log_expected: Tensor,
-    negative_log_expected: Tensor,
-) -> None:
-    """Raise ShapeError if the tensors of a softmax loss are invalid; users: tensors and axes."""
-    bind_axes(  # sampled_softmax-R14, pooled_softmax-R19
-        loss,
-        **users,
-        target=(target, "BD"),
-        negatives=(negatives, "SD"),
-        target_ids=(target_ids, "B"),
-        negative_ids=(negative_ids, "S"),
-        target_log_expected=(target_log_expected, "B"),
-        negative_log_expected=(negative_log_expected, "S"),
-    )
-    logs = {
-        "target_log_expected": target_log_expected,
-        "negative_log_expected": negative_log_expected,
-    }
-    vectors = {name: x for name, (x, axes) in users.items() if axes[-1] == "D"}
-    require_float_dtype(loss, **vectors, target=target, negatives=negatives, **logs)
-    if not torch.compiler.is_compiling():  # a compiled step cannot check values
-        check_log_expected(loss, logs)
+class CrossEntropy(torch.autograd.Function):  # type: ignore[misc]  # the framework has no types
+    """The losses (B,) of `cross_entropy`; forward also computes the gradient."""
+
+    @staticmethod
+    def forward(
+        context: FunctionCtx, target_logit: Tensor, negative_logits: Tensor, hits: Tensor
+    ) -> Tensor:
+        """Return the losses; save the probabilities p (B, S) of the negatives as two factors."""
+        smallest, largest = negative_logits.amin(1), negative_logits.amax(1)
+        usable = target_logit.isfinite() & smallest.isfinite() & largest.isfinite()
+        target_logit = torch.where(usable, target_logit, torch.nan)  # sampled_softmax-R18
+        masked_logits = negative_logits.masked_fill(hits, -torch.inf)  # sampled_softmax-R3
+        largest = masked_logits.amax(1)
+        # a user without negatives has the loss zero: sampled_softmax-R10
+        largest = torch.where(largest.isfinite(), largest, target_logit)
+        # sampled_softmax-R4, R9
+        exponentials = masked_logits.sub_(largest[:, None]).exp_()
+        sums, gap = exponentials.sum(1), largest - target_logit
+        log_ratio = gap + sums.log()
+        losses = torch.logaddexp(log_ratio, torch.zeros_like(gap))  # sampled_softmax-R1
+        context.save_for_backward(exponentials, sums, (gap - losses).exp())
+        return losses
+
+    @staticmethod
+    def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Return the gradients of the target logits (B,) and the negative logits (B, S)."""
+        exponentials, sums, scale = context.saved_tensors  # p = exponentials * scale
+        slope = scale * gradient
+        return -sums * slope, exponentials * slope[:, None], None  # sampled_softmax-R12
 
 
-def check_log_expected(loss: str, logs: dict[str, Tensor]) -> None:
-    """Raise ShapeError unless the logs are finite (sampled_softmax-R15, pooled_softmax-R20)."""
-    for name, log in logs.items():
+def check_log_expected(loss: str, target: Tensor, negatives: Tensor) -> None:
+    """Raise ShapeError unless the logs are finite (sampled_softmax-R15, pooled_softmax-R20).
+
+    A compiled step cannot check values.
+    """
+    if torch.compiler.is_compiling():
+        return
+    for name, log in (("target", target), ("negative", negatives)):
         if not log.isfinite().all():
             got = "an infinite one or NaN"
-            raise ShapeError(say(f"{loss}: {name}", "finite logs", got))
+            raise ShapeError(say(f"{loss}: {name}_log_expected", "finite logs", got))

@@ -1,21 +1,38 @@
-"""Checks of shapes, dtypes and options of tensors, with the error messages of mindref.
+"""Checks of the shapes and dtypes of tensors, with the error messages of mindref.
 
 Spec: specs/notation.md, specs/numerics.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import ml_dtypes  # noqa: F401  # registers bfloat16 in NumPy
+import numpy as np
 import torch
 from torch import Tensor
 
 from mindref import shapes
 from mindref.errors import ShapeError, say
+from mindref.shapes import Array
 
 FLOATS = (torch.float64, torch.float32)
 
-require_axis = shapes.require_axis
+
+def check_arguments(check: Callable[..., None], *tensors: Tensor | None, **numbers: object) -> None:
+    """Call an argument check of `mindref.ops` with arrays that have the shapes and dtypes.
+
+    All values are one, which every check of values accepts. A graph cannot raise errors, so it has
+    no checks.
+    """
+    if not torch.compiler.is_compiling():
+        check(*(x if x is None else ones_like(x) for x in tensors), **numbers)
+
+
+def ones_like(x: Tensor) -> Array:
+    """Return ones of the shape and dtype of a tensor, as an array with a single stored value."""
+    return np.broadcast_to(np.ones((), dtype_name(x.dtype)), tuple(x.shape))
 
 
 class NumpyShape(NamedTuple):
@@ -49,12 +66,6 @@ def require_bool(subject: str, **masks: Tensor) -> None:
             raise ShapeError(
                 say(f"{subject}: {name}", "a mask of dtype bool", dtype_name(mask.dtype))
             )
-
-
-def require_choice(subject: str, choices: tuple[str, ...], choice: object) -> None:
-    """Raise ShapeError unless `choice` is one of the choices."""
-    if choice not in choices:
-        raise ShapeError(say(subject, " or ".join(choices), choice))
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -1,20 +1,18 @@
 """Squash: the length of a capsule becomes less than one. Spec: specs/squash.md.
 
-PyTorch differentiates these functions. Each expression has a form whose derivative does not
-overflow or cancel. A factor with derivative zero is a constant (`detach`). Therefore second
-derivatives are wrong.
+No expression overflows or cancels, and neither does a derivative. A factor with derivative zero is
+a constant (`detach`). Therefore second derivatives are wrong.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
-from mindref.errors import ShapeError, say
+from mindref.ops import squash as reference
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.shapes import require_choice, require_float_dtype
-
-KINDS = ("squash", "unit", "none")
+from mindref_torch.shapes import check_arguments
 
 
 @compute_in_float32
@@ -24,14 +22,13 @@ def squash(x: Tensor, *, kind: str = "squash") -> Tensor:
     kind "unit" returns x / n, zero for zero; "none" returns a copy of x. Raises ShapeError for
     another kind, a dtype other than float32 and float64, and a scalar.
     """
-    require_choice("squash: kind", KINDS, kind)  # squash-R8
-    require_float_dtype("squash", x=x)
-    if x.ndim == 0:
-        raise ShapeError(say("squash: x", "at least one axis", "a number"))  # squash-R9
+    check_arguments(reference.check_inputs, x, kind=kind)  # squash-R8, R9
     if kind == "none" or x.shape[-1] == 0:
         return x.clone()  # squash-R7
-    from_direction = unit_from_direction if kind == "unit" else squash_from_direction
-    return from_direction(x, *direction_and_length(x))
+    if kind == "unit":
+        return unit_from_direction(x, *direction_and_length(x))
+    capsules: Tensor = SquashFunction.apply(x)
+    return capsules
 
 
 def direction_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,12 +45,31 @@ def direction_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
     return direction, (direction.detach() * x).sum(-1, keepdim=True)
 
 
-def squash_from_direction(x: Tensor, direction: Tensor, length: Tensor) -> Tensor:
-    """Return x n / (1 + n^2) for n <= 1, and direction / (1 + 1 / n^2) for n > 1."""
-    short = length <= 1
-    n = length.masked_fill(~short, 0)
-    inverse = 1 / length.masked_fill(short, 1)
-    return torch.where(short, x * (n / (1 + n * n)), direction / (1 + inverse * inverse))
+class SquashFunction(torch.autograd.Function):  # type: ignore[misc]  # the framework has no types
+    """x n / (1 + n^2) with its derivative in closed form.
+
+    With m = min(n, 1 / n) the factor of x is f = m / (1 + m^2), and no square overflows. The
+    gradient of x is f d + a <a, d> s for the direction a, with s = n df/dn.
+    """
+
+    @staticmethod
+    def forward(context: FunctionCtx, x: Tensor) -> Tensor:
+        """Return x f for n <= 1, and a / (1 + m^2) for n > 1."""
+        direction, length = direction_and_length(x)
+        short = length <= 1
+        m = torch.where(short, length, 1 / length)
+        denominator = 1 + m * m
+        factor = m / denominator
+        slope = factor * (1 - m * m) / denominator
+        context.save_for_backward(direction, factor, torch.where(short, slope, -slope))
+        return torch.where(short, x * factor, direction / denominator)
+
+    @staticmethod
+    def backward(context: FunctionCtx, gradient: Tensor) -> Tensor:
+        """Return the gradient of x."""
+        direction, factor, slope = context.saved_tensors
+        along = (direction * gradient).sum(-1, keepdim=True) * slope
+        return torch.addcmul(factor * gradient, direction, along)
 
 
 def unit_from_direction(x: Tensor, direction: Tensor, length: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mindref.models.tower import UserTower
 from mindref.shapes import Array
+from mindref_torch.mind_plus import item_votes
 from mindref_torch.model import Histories, UserParameters, active_interests, map_to_interests
 from mindref_torch.squash import squash
 
@@ -43,17 +44,18 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
         mask, lengths = self.mask_recent(F.pad(mask, (0, 1)))
         items = mask_negative_ids(F.pad(items, (0, 1)), len(self.items))
         ids = torch.where(mask, items, 0)  # model-R8
-        history = F.embedding(ids, self.items)  # 1, model-R1; routing masks the padding
+        history = F.embedding(ids, self.items).masked_fill(~mask[..., None], 0)  # 1, model-R1
         if profile is None:
             profile = ids.new_zeros(ids.shape[0], 0)  # len would make the size constant
         profile_rows = mask_negative_ids(profile, len(self.profile))
         profiles = F.embedding(profile_rows, self.profile).flatten(1)  # 2, model-R2 (B, G Q)
         layers = list(zip(self.weights, self.biases, strict=True))
-        parameters = UserParameters(self.bilinear, self.positions, layers)
+        parameters = UserParameters(self.positions, layers)
         logits = F.embedding(ids, self.logits)  # model-R16
         histories = Histories(ids, mask, logits, profile)
         active = active_interests(lengths, config)
-        x = map_to_interests(parameters, history, profiles, histories, active, config)  # 3 to 6
+        votes = item_votes(self.bilinear, history, config)
+        x = map_to_interests(parameters, votes, profiles, histories, active, config)  # 3 to 6
         return squash(x, kind="unit") if config.normalise else x, active  # model-R19
 
     def mask_recent(self, mask: Tensor) -> tuple[Tensor, Tensor]:

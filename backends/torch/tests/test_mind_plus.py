@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.backends.families import (
     BEST,
     SPARSE,
@@ -17,15 +15,12 @@ from tests.backends.families import (
     assert_invalid_calls_raise,
     assert_invalid_inputs_raise,
     assert_matches_reference,
-    compare_pooled,
     compare_special_calls,
     large_plus_world,
 )
 from tests.backends.runs import check_run_of_preset
-from tests.kernels.cases import with_negatives
 from tests.kernels.test_pooled_softmax import SHARPNESS
-from tests.models.worlds import PLUS_LOSSES, PLUS_OPTIONS, World, plus_world
-from tests.ops.loss_cases import EACH_OPTION, TYPES, cases
+from tests.models.worlds import World, plus_world
 
 from mindref.backend import NumpyBackend
 from mindref.config import Config
@@ -43,36 +38,11 @@ def check_world(w: World, where: str = "") -> None:
     assert_matches_reference(w, TorchBackend(), NumpyBackend(), where)
 
 
-@pytest.mark.rules(
-    "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R8",
-    "mind_plus-R9", "mind_plus-R10", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14",
-    "mind_plus-R16", "mind_plus-R17", "mind_plus-R18", "mind_plus-R19",
-)  # fmt: skip
-@pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
-@pytest.mark.slow(every=3)
-def test_each_option_with_each_loss(options: dict[str, Any]) -> None:
-    for index, loss in enumerate(PLUS_LOSSES):
-        settings = {"routing_gradient": ("all", "last")[index // 2 % 2], **loss, **options}
-        check_world(plus_world(3, keep=index % 2 == 0, **settings), f"{settings}")
-
-
 @pytest.mark.rules("mind_plus-R14", "mind_plus-R17", "mind_plus-R18", "backend-R19")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
 def test_the_settings_of_the_presets_with_many_users(settings: dict[str, Any], dtype: str) -> None:
     check_world(large_plus_world(dtype=dtype, **settings))
-
-
-@pytest.mark.rules("pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R13", "mind_plus-R12")
-@EACH_PRESET
-def test_few_negatives_and_short_histories(settings: dict[str, Any]) -> None:
-    w = plus_world(3, **settings)
-    target = int(w.shared.target[0])
-    for ids in ([], [2], [2, 2, 2], [target], [*range(6)] * 3):
-        check_world(with_negatives(w, ids), str(ids))
-    gaps = np.random.default_rng(0).random((4, 17)) < 0.6
-    for mask in (gaps, np.zeros((4, 17), bool)):
-        check_world(plus_world(3, mask=mask, **settings), f"{mask.sum(1)} behaviours")
 
 
 @pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
@@ -121,21 +91,6 @@ def test_every_tensor_is_on_the_device_of_the_parameters(settings: dict[str, Any
 @pytest.mark.parametrize("preset", ["best", "sparse"])
 def test_a_run_is_resumed_and_read_by_other_backends(preset: str, tmp_path: Path) -> None:
     check_run_of_preset(preset, "torch", tmp_path)
-
-
-@pytest.mark.rules(
-    "pooled_softmax-R1", "pooled_softmax-R2", "pooled_softmax-R3", "pooled_softmax-R6",
-    "pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R9", "pooled_softmax-R10",
-    "pooled_softmax-R11", "pooled_softmax-R14", "pooled_softmax-R15", "pooled_softmax-R16",
-)  # fmt: skip
-@TYPES
-@EACH_OPTION
-@given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
-@pytest.mark.slow(every=2)
-def test_drawn_cases_agree_with_the_reference(
-    drawn: Any, sharpness: float, dtype: Any, options: dict[str, Any]
-) -> None:
-    compare_pooled(TorchBackend(), drawn[0].astype(dtype), sharpness=sharpness, **options)
 
 
 @pytest.mark.rules(
