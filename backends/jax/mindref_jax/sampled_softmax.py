@@ -60,7 +60,7 @@ def sampled_softmax(
     return cross_entropy(target_logit, negative_logits, hits).mean()  # sampled_softmax-R5
 
 
-@jax.custom_vjp
+@partial(jax.custom_vjp)
 def cross_entropy(target_logit: Array, negative_logits: Array, hits: Array) -> Array:
     """Return log(1 + sum_s exp(negative logit - target logit)) for each user (B,).
 
