@@ -88,7 +88,8 @@ class Workplace:
         write_synthetic_log(make_synthetic_log(users=60, items=120), self.template)
         train_small_run(self.template / "run", model=model)
         shutil.copytree(self.template / "run", self.template / "cold")
-        prepare = [f"recall run --all-users --index {KIND} --output lists.tsv"]
+        index = "auto" if model == "item_knn" else KIND  # a model of scores has no index
+        prepare = [f"recall run --all-users --index {index} --output lists.tsv"]
         prepare += [f"train --model din --recall run --out din {DIN}"] if model == "mind" else []
         for words in prepare:
             done = self.call(self.template, words)
