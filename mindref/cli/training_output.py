@@ -287,7 +287,7 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
 
 def print_reading(log: InteractionLog, *, exclude_seen: bool = True) -> None:
     """Print the numbers of read, damaged and skipped lines, and hints, on standard error."""
-    from mindref.data.readers.hints import reading_hints
+    from mindref.data.readers.advice import reading_hints
 
     counts = (len(log.user_ids), len(log.item_ids), len(log.interactions.values))
     print_stderr("read {:,} users, {:,} items, {:,} interactions".format(*counts))

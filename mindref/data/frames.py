@@ -23,8 +23,7 @@ from mindref.data.assemble import (
 from mindref.data.log import InteractionLog
 from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.quoting import join_names
-from mindref.data.readers.advice import propose_columns
-from mindref.data.readers.hints import time_hints
+from mindref.data.readers.advice import propose_columns, time_hints
 from mindref.data.readers.interactions import id_text
 from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo

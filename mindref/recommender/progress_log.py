@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mindref.data.log import InteractionLog
-from mindref.data.readers.hints import reading_hints
+from mindref.data.readers.advice import reading_hints
 from mindref.recommender.callbacks import Callback
 from mindref.training.loop import Validation
 

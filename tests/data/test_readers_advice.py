@@ -7,7 +7,7 @@ import pytest
 from mindref import MIND
 from mindref.data.frames import from_arrays, from_dataframe
 from mindref.data.readers import FeatureNames, read_log, usual_names
-from mindref.data.readers.hints import reading_hints, repeat_hints
+from mindref.data.readers.advice import reading_hints, repeat_hints
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
 from tests.data.reading import rows, table, write

@@ -5,7 +5,7 @@ Formats: `movielens`, `recbole`, `delimited`, `sequences`, `jsonl`, `parquet` wi
 Steps of the formats: `columns` (options, layout of a record), `text` with `text_blocks` (from lines
 to fields), `interactions` (from fields to interactions), `tally` (counts of lines).
 Item and user files: `side_files`, `side_records`.
-Help for users: `usual_names`, `advice` (in errors), `hints` (after reading), `size_estimate`.
+Help for users: `usual_names`, `advice` (in errors and after reading), `size_estimate`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
 from mindref.data.quoting import quantity_text
 from mindref.data.readers import side_files
+from mindref.data.readers.advice import time_hints
 from mindref.data.readers.columns import Columns, ReaderInput, reject_options
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
-from mindref.data.readers.hints import time_hints
 from mindref.data.readers.side_files import NO_FEATURES, FeatureNames
 from mindref.data.readers.size_estimate import estimate_interactions, warn_of_interactions
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit

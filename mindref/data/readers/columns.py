@@ -8,9 +8,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from mindref.data.quoting import escape_text, join_names, quote_text
-from mindref.data.readers.advice import column_option, describe_columns, name_columns
+from mindref.data.readers.advice import (
+    column_option,
+    describe_columns,
+    name_columns,
+    rating_hints,
+)
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.hints import rating_hints
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
