@@ -50,6 +50,8 @@ class Device:
 
     def loss_and_gradients(self, *given):
         self.asked.append("loss_and_gradients")
+        if self.fails == "raises":
+            raise RuntimeError("out of memory")
         loss, found = self.inner.loss_and_gradients(*given)
         items = found.items._replace(values=Held(found.items.values))
         profile = found.profile._replace(values=Held(found.profile.values))
@@ -138,16 +140,19 @@ def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend, dtype):
 
 @pytest.mark.rules("backend-R15")
 @pytest.mark.parametrize(
-    ("fails", "error", "message"),
+    ("level", "fails", "error", "message"),
     [
-        ("raises", BackendError, r"device, step 1: .*RuntimeError: out of memory"),
-        ("miscounts", BackendError, r"^backend device: moments: expected step 3, got step 4"),
-        ("diverges", Diverged, "step 1: expected a finite loss, got nan"),
+        ("train", "raises", BackendError, r"device, step 1: .*RuntimeError: out of memory"),
+        ("model", "raises", BackendError, r"device, step 1: .*RuntimeError: out of memory"),
+        ("train", "miscounts", BackendError, r"^backend device: moments: expected step 3, got st"),
+        ("train", "diverges", Diverged, "step 1: expected a finite loss, got nan"),
     ],
 )
-def test_a_failing_step_is_an_error_that_names_the_backend_or_the_step(fails, error, message):
+def test_a_failing_step_is_an_error_that_names_the_backend_or_the_step(
+    level, fails, error, message
+):
     with pytest.raises(error, match=message):
-        after(Device("train", fails=fails))
+        after(Device(level, fails=fails))
 
 
 def test_batches_come_in_their_order_and_errors_of_theirs_are_heard():

@@ -200,14 +200,6 @@ def test_every_family_with_steps_has_the_limit(monkeypatch, model):
     assert made.state.moments.step == 11
 
 
-@pytest.mark.rules("model-R36")
-@pytest.mark.parametrize("model", [x for x in RECALL_FAMILIES if x not in STEPPED])
-def test_a_fitted_family_refuses_the_limit(model):
-    message = "time_limit: expected 0.0, or --model mind or mind_plus or youtube_dnn or maxmf, got"
-    with pytest.raises(ConfigError, match=message):
-        MIND(model=model, time_limit=60)
-
-
 @pytest.mark.rules("model-R46")
 @pytest.mark.parametrize(
     ("time", "seconds"),
