@@ -11,7 +11,7 @@ from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.models import youtube_dnn
 from mindref.models.parameters import catalogue_of_ids, flatten
-from mindref.run.checkpoint import load_model
+from mindref.run.checkpoint import load_best
 from mindref.training.divergence import Diverged
 from tests.backends.families import assert_near, check_fused_world, train_three_steps
 from tests.kernels.cases import (
@@ -189,8 +189,8 @@ def test_training_and_serving_agree_with_the_backend_numpy(changes, tmp_path):
     numba, numpy = (
         trained(tmp_path / name, backend=name, **settings) for name in ("numba", "numpy")
     )
-    expected = flatten(load_model(numpy)[0])
-    for name, x in flatten(load_model(numba)[0]).items():
+    expected = flatten(load_best(numpy)[0])
+    for name, x in flatten(load_best(numba)[0]).items():
         assert_near(x, expected[name], name)
     histories = [[], mindref.load(numba).served.items.ids[:3]]
     by_numba, by_numpy = (mindref.load(run).interests(histories) for run in (numba, numpy))

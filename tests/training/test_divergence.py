@@ -10,7 +10,7 @@ from mindref.models.family import family_of
 from mindref.models.parameters import flatten
 from mindref.ops.embedding import RowGradient
 from mindref.recommender.training.trainer import resume_run
-from mindref.run.checkpoint import load_model, load_state
+from mindref.run.checkpoint import load_best, load_state
 from mindref.training import loop, optimiser
 from mindref.training.batch_loader import make_loader
 from mindref.training.divergence import Diagnosis, Diverged, has_finite_squares
@@ -161,7 +161,7 @@ def test_the_last_checkpoint_stays_to_the_byte_and_serves(
     state, validations = load_state(run)
     assert state.moments.step == state.best_step == 3
     assert [validation.step for validation in validations] == [3]
-    served = flatten(load_model(run)[0]).values()
+    served = flatten(load_best(run)[0]).values()
     for x in (*served, *flatten(state.params).values(), *state.moments.second.values()):
         assert np.isfinite(x).all()
     again = re.escape(f"mindref train --resume {run} diverges again")

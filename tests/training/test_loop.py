@@ -13,7 +13,7 @@ from mindref.models.family import family_of
 from mindref.models.parameters import copy_params, flatten
 from mindref.models.registry import families_allowing, families_using
 from mindref.recommender.training.trainer import resume_run
-from mindref.run.checkpoint import load_model, load_state
+from mindref.run.checkpoint import load_best, load_state
 from mindref.training import engine
 from mindref.training.batch_loader import BatchLoader
 from mindref.training.loop import Hooks
@@ -115,7 +115,7 @@ def test_the_best_validation_is_served_and_the_first_of_equals_stays(tmp_path, m
     state, validations = load_state(tmp_path / "run")
     assert (state.best_step, state.best_value, state.waited) == (4, 0.4, 2)
     assert validations == outcome.validations
-    served, _ = load_model(tmp_path / "run")
+    served = load_best(tmp_path / "run")[0]
     for params in (served, outcome.model().params):
         np.testing.assert_array_equal(params.items, kept[4].items)
     assert not np.array_equal(served.items, state.params.items), "the last validation is another"
