@@ -103,11 +103,11 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         """Return np.mean of the array."""
         return np.mean(self, axis=axis, dtype=dtype, keepdims=keepdims)  # type: ignore[call-overload]
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Return `ufunc(*inputs)` with errors. NumPy calls this method for np.exp, x + y, ..."""
-        out = options.pop("out", None)
+        out = kwargs.pop("out", None)
         with np.errstate(all="ignore"):  # errors may overflow
-            result = self.applied(ufunc, method, inputs, options)
+            result = self.applied(ufunc, method, inputs, kwargs)
         if result is NotImplemented or out is None:
             return result
         (target,) = out
@@ -116,12 +116,12 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         target[...] = result
         return target
 
-    def applied(self, ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
+    def applied(self, ufunc: Any, method: str, inputs: Any, kwargs: Mapping[str, Any]) -> Any:
         """Return the result of `ufunc`, or NotImplemented if `ufunc` has no error rule."""
         if method == "reduceat" and ufunc is np.add:
             array, starts = inputs
-            return functions.bounded_add_reduceat(array, starts, axis=options.get("axis", 0))
-        if method != "__call__" or options:
+            return functions.bounded_add_reduceat(array, starts, axis=kwargs.get("axis", 0))
+        if method != "__call__" or kwargs:
             return NotImplemented
         operands = [self.operand(without_doubts(x)) for x in inputs]
         value = ufunc(*[x.value for x in operands])
@@ -147,11 +147,11 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
             error = self.arithmetic.join(error, *initial)
         return error
 
-    def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Call the version of `func` in `functions.py`, or return NotImplemented."""
         supported = functions.FUNCTIONS.get(func)
         with np.errstate(all="ignore"):
-            return NotImplemented if supported is None else supported(*args, **options)
+            return NotImplemented if supported is None else supported(*args, **kwargs)
 
 
 def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) -> Any:

@@ -32,9 +32,9 @@ class Choice(np.ndarray[Any, Any]):
     )
     doubts: Doubts
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Apply `ufunc` to the masks without `doubts`. The result of `~mask` keeps `doubts`."""
-        result = getattr(ufunc, method)(*(without_doubts(x) for x in inputs), **options)
+        result = getattr(ufunc, method)(*(without_doubts(x) for x in inputs), **kwargs)
         if ufunc is np.invert:
             return with_doubts(result, self.doubts)
         return result
