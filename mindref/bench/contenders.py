@@ -50,6 +50,7 @@ class BackendContender:
         self.engine = make_engine(self.backend, params, moments, workload.catalogue, config)
         computed = (level for level in LEVELS if backend_computes(self.backend, config, level))
         self.level = next(computed, "ops")
+        self.users: tuple[Array, Bools] | None = None  # interests and active, for `recall`
 
     @property
     def params(self) -> Any:
@@ -61,17 +62,28 @@ class BackendContender:
         workload = self.workload
         return np.asarray(self.engine.step(workload.batches[number], workload.config.learning_rate))
 
-    def interests(self, histories: Ragged) -> tuple[Array, Bools]:
-        """Return interests (C, K, D) and active (C, K)."""
+    def inference(self) -> tuple[Array, Bools]:
+        """Return interests (C, K, D) and active (C, K) of all users."""
+        histories = self.workload.histories
         model = serving.Model(self.params, self.workload.catalogue, self.workload.config)
         profile = np.zeros((len(histories), 0), np.int64)
         users = serving.compute_interests(model, histories, profile, self.backend)
         return users.vectors, users.active
 
-    def top(self, users: tuple[Array, Bools], n: int, exclude: Ragged | None) -> Ints:
+    def evaluation(self) -> Ints:
+        """Return the top-n items without seen items (C, n) of all users, from their histories."""
+        return self.search_items(self.inference(), self.workload.histories)
+
+    def recall(self) -> Ints:
+        """Return the top-n items (C, n) of all users, from the interests of the first call."""
+        if self.users is None:
+            self.users = self.inference()
+        return self.search_items(self.users, None)
+
+    def search_items(self, users: tuple[Array, Bools], exclude: Ragged | None) -> Ints:
         """Return the top-n items of each user (C, n) by the exact search of mindref."""
         items = serving.normalise_vectors(self.params.items, self.workload.config)
-        return search_top_n(*users, items, n=n, exclude=exclude).items
+        return search_top_n(*users, items, n=self.workload.settings.top, exclude=exclude).items
 
 
 def make_contender(

@@ -35,24 +35,23 @@ from mindref.bench.contenders import BackendContender, StepContender
 from mindref.bench.lower_bound import MachineRates, mean_counts
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
-from mindref.shapes import Array, Bools, Ints
+from mindref.shapes import Array
 
 LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machine
 
 
 class ContenderTasks:
-    """The tasks of one contender on one workload."""
+    """The tasks of one contender."""
 
-    def __init__(self, contender: BackendContender | StepContender, workload: Workload) -> None:
-        self.contender, self.workload = contender, workload
+    def __init__(self, contender: BackendContender | StepContender) -> None:
+        self.contender = contender
         self.counter = count()
         self.functions: dict[str, Callable[[], object]] = {"step": self.step}
         if isinstance(contender, BackendContender):
-            serving = ServingTasks(contender, workload)
             self.functions |= {
-                "inference": serving.inference,
-                "evaluation": serving.evaluation,
-                "recall": serving.recall,
+                "inference": contender.inference,
+                "evaluation": contender.evaluation,
+                "recall": contender.recall,
             }
 
     def step(self) -> Array:
@@ -85,29 +84,6 @@ class ContenderTasks:
         return run
 
 
-class ServingTasks:
-    """The tasks of a backend that serve users."""
-
-    def __init__(self, backend: BackendContender, workload: Workload) -> None:
-        self.backend, self.workload = backend, workload
-        self.users: tuple[Array, Bools] | None = None
-
-    def inference(self) -> tuple[Array, Bools]:
-        """Return the interests of all users."""
-        return self.backend.interests(self.workload.histories)
-
-    def evaluation(self) -> Ints:
-        """Return interests, then the top-n items without seen items, of all users."""
-        histories = self.workload.histories
-        return self.backend.top(self.inference(), self.workload.settings.top, histories)
-
-    def recall(self) -> Ints:
-        """Return the top-n items of all users from given interests."""
-        if self.users is None:
-            self.users = self.inference()
-        return self.backend.top(self.users, self.workload.settings.top, None)
-
-
 def summarise_answer(answer: object) -> float:
     """Return a number that identifies a result: the loss, or the mean size of the interests.
 
@@ -134,7 +110,7 @@ class WorkerState:
         gc.collect()
         self.before = machine.resident_bytes()
         contender = contenders.make_contender(name, workload, device)
-        self.tasks = ContenderTasks(contender, workload)
+        self.tasks = ContenderTasks(contender)
         self.facts = {
             "level": contender.level,
             "device": contender.device,
@@ -184,8 +160,7 @@ def run_tiny_workload(name: str, settings: WorkloadSettings, tasks: list[str], d
     small = dataclasses.replace(
         settings, batch=4, length=4, negatives=4, catalogue=64, users=4, top=2
     )
-    workload = Workload(small)
-    runner = ContenderTasks(contenders.make_contender(name, workload, device), workload)
+    runner = ContenderTasks(contenders.make_contender(name, Workload(small), device))
     for task in tasks:
         with suppress(*FOREIGN_ERRORS):
             runner.warm_up(task, 1, 0.0)

@@ -8,9 +8,8 @@ import pytest
 from mindref.bench.workload import Workload, WorkloadSettings
 from mindref.conformance.tolerances import SAME_MATH
 from mindref.errors import ShapeError
-from mindref.models import mind
 from mindref.models.mind import Batch, Histories
-from mindref.models.parameters import Catalogue, flatten
+from mindref.models.parameters import Catalogue
 from mindref_jax.backend import JaxBackend
 from mindref_jax.layout import MIN_ROWS, bucket_size, number_rows, trim_histories
 from mindref_jax.level_train import take_step
@@ -47,35 +46,6 @@ def test_histories_are_cut_and_padded_to_the_bucket_of_the_longest() -> None:
     assert trim_histories(shorter, 9).items.shape[1] == 9
     empty = shorter._replace(mask=np.zeros_like(shorter.mask))
     assert trim_histories(empty, 30).items.shape == (12, 0)
-
-
-@pytest.mark.rules("model-R16")
-def test_loss_and_interests_do_not_depend_on_the_shapes() -> None:
-    params, catalogue, config = WORKLOAD.params(), WORKLOAD.catalogue, WORKLOAD.config
-    ours = JaxBackend()
-    for length in (0, 1, 9, 30):
-        batch = cut_histories(WORKLOAD.batches[0], length)
-        loss, gradients = ours.loss_and_gradients(params, batch, catalogue, config)
-        vectors, active = ours.interests(params, batch.histories, catalogue, config)
-        expected = reference_results(batch)
-        np.testing.assert_allclose(loss, expected["loss"], rtol=SAME)
-        np.testing.assert_allclose(vectors, expected["interests"], rtol=0, atol=SAME)
-        np.testing.assert_array_equal(active, expected["active"])
-        np.testing.assert_array_equal(gradients.items.rows, expected["rows"])
-        np.testing.assert_allclose(gradients.items.values, expected["values"], rtol=0, atol=SAME)
-
-
-def reference_results(batch: Batch) -> dict[str, np.ndarray]:
-    arguments = (WORKLOAD.params(), batch, WORKLOAD.catalogue, WORKLOAD.config)
-    loss, saved = mind.loss(*arguments)
-    table = mind.backward(saved).items
-    vectors, active, _ = mind.interests(
-        arguments[0], batch.histories, WORKLOAD.catalogue, WORKLOAD.config
-    )
-    return {
-        "loss": loss, "interests": vectors, "active": active,
-        "rows": table.rows, "values": table.values,
-    }  # fmt: skip
 
 
 def test_a_training_compiles_its_step_only_a_few_times() -> None:
@@ -118,22 +88,6 @@ def test_numbers_of_rows_do_not_depend_on_the_table_size(shape: tuple[int, int])
         assert small[small < 900].tolist() == large[large < 10**15].tolist()
     assert inside.sum() == len(np.unique(rows))
     assert (few[0].read[few[1].rows] == rows).all()
-
-
-@pytest.mark.rules("model-R18")
-@pytest.mark.parametrize("wrong", [-1, 50])
-def test_an_unknown_item_is_an_error_and_changes_nothing(wrong: int) -> None:
-    backend, batch = JaxBackend(), WORKLOAD.batches[0]
-    state = backend.init(WORKLOAD.params(), WORKLOAD.config)
-    target = batch.target.copy()
-    target[3] = wrong
-    with pytest.raises(ShapeError, match="from 0 to 49"):
-        backend.step(
-            state, batch._replace(target=target), WORKLOAD.catalogue, WORKLOAD.config, 1e-3
-        )
-    after = flatten(backend.parameters(state))
-    for name, x in flatten(WORKLOAD.params()).items():
-        assert np.array(after[name]).tobytes() == x.tobytes(), name
 
 
 def test_a_catalogue_with_rows_outside_the_table_is_an_error() -> None:

@@ -14,7 +14,6 @@ import pytest
 from tests.backends.families import (
     BEST,
     SPARSE,
-    assert_bad_product_ends_training,
     assert_invalid_calls_raise,
     assert_invalid_inputs_raise,
     compare_special_calls,
@@ -42,11 +41,6 @@ def test_a_training_with_dropout_compiles_its_step_only_a_few_times() -> None:
         step_world = w.with_shared(histories=w.histories._replace(mask=mask, items=items))
         state, _ = backend.step(state, step_world.batch, w.catalogue, w.config, 1e-3)
     assert take_step._cache_size() - before <= 2  # of 12 batches with 12 lengths
-
-
-@pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
-def test_a_product_that_is_not_finite_ends_the_training() -> None:
-    assert_bad_product_ends_training(JaxBackend())
 
 
 @pytest.mark.rules("mind_plus-R5")

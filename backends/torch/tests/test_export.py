@@ -31,27 +31,10 @@ from mindref.recommender.serving.served_model import ServedModel
 from mindref_torch import export, tower
 
 MISTAKES: dict[str, tuple[object, str, Callable[..., Any]]] = {
-    "behaviours before the window count": (
-        tower.Tower,
-        "mask_recent",
-        lambda original, tower, mask: (mask, mask.sum(1)),
-    ),
     "one behaviour is missing": (
         tower.Tower,
         "mask_recent",
         lambda original, tower, mask: original(tower, mask.roll(1, 1) & mask),
-    ),
-    "every interest is active": (
-        tower,
-        "active_interests",
-        lambda original, lengths, config: lengths[:, None] >= torch.zeros(4),
-    ),
-    "profiles are zero": (
-        tower,
-        "map_to_interests",
-        lambda original, parameters, history, profile, *rest: original(
-            parameters, history, torch.zeros_like(profile), *rest
-        ),
     ),
     "the last layer is zero": (
         tower,

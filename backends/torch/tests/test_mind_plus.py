@@ -11,7 +11,6 @@ import torch
 from tests.backends.families import (
     BEST,
     SPARSE,
-    assert_bad_product_ends_training,
     assert_invalid_calls_raise,
     assert_invalid_inputs_raise,
     assert_matches_reference,
@@ -43,11 +42,6 @@ def check_world(w: World, where: str = "") -> None:
 @pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
 def test_the_settings_of_the_presets_with_many_users(settings: dict[str, Any], dtype: str) -> None:
     check_world(large_plus_world(dtype=dtype, **settings))
-
-
-@pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
-def test_a_product_that_is_not_finite_ends_the_training() -> None:
-    assert_bad_product_ends_training(TorchBackend())
 
 
 @pytest.mark.rules("mind_plus-R5")
