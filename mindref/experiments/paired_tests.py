@@ -206,78 +206,52 @@ def estimate_arms(
     arms: name -> hits for each seed. The p-values of all pairs are adjusted together.
     """
     cases = common_cases(list(arms.values()))
-    keys = [(name, n) for name in arms for n in lengths]
-    tables = np.stack([hit_table(arms[name], cases, n) for name, n in keys])
-    samples = draw_samples(tables, cases, make_rng(0, "bootstrap"), resamples)
-    sampled = SampledHits(cases, tables, samples, {key: i for i, key in enumerate(keys)})
-    estimates = {
-        name: {hit_rate_name(n): sampled.estimate(name, n) for n in lengths} for name in arms
+    tables = {
+        name: np.stack([hit_table(hits, cases, n) for n in lengths]) for name, hits in arms.items()
     }
-    differences = {
-        (name, opponent): {hit_rate_name(n): sampled.difference(name, opponent, n) for n in lengths}
-        for name, opponent in pairs
-    }
-    adjust_p_values([row for pair in differences.values() for row in pair.values()])
+    samples = draw_samples(
+        np.concatenate(list(tables.values())), cases, make_rng(0, "bootstrap"), resamples
+    )
+    sampled_hits = dict(zip(arms, np.split(samples.hits, len(arms), axis=1), strict=True))
+    estimates: dict[str, Estimates] = {name: {} for name in arms}
+    differences: dict[tuple[str, str], Differences] = {pair: {} for pair in pairs}
+    for index, n in enumerate(lengths):
+        metric = f"hit_rate@{n}"
+        for name in arms:
+            hits = sampled_hits[name][:, index]
+            estimates[name][metric] = estimate_hit_rate(tables[name][index], hits, samples, cases)
+        for name, opponent in pairs:
+            # differences within each sample cancel variance common to both arms, as of easy users
+            table = tables[name][index] - tables[opponent][index]
+            hits = sampled_hits[name][:, index] - sampled_hits[opponent][:, index]
+            low, high = percentile_interval(sampled_means(table, hits, samples, cases))
+            value, base_rate = (mean_hit_rate(x, cases) for x in (table, tables[opponent][index]))
+            differences[name, opponent][metric] = {
+                "difference": value,
+                "low": low,
+                "high": high,
+                "percent": 100 * value / base_rate if base_rate else None,
+                "p": sign_flip_test(table.sum(axis=0).astype(np.int64)),
+            }
+    rows = [row for pair in differences.values() for row in pair.values()]
+    for row, p_holm in zip(rows, holm_adjust([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p_holm
     return estimates, differences, cases
 
 
-def hit_rate_name(n: int) -> str:
-    """Return the name of a hit rate."""
-    return f"hit_rate@{n}"
-
-
-class SampledHits(NamedTuple):
-    """Hits of all arms at all N, and their bootstrap samples."""
-
-    cases: EvaluatedCases
-    tables: Floats  # (M, S, U)
-    samples: BootstrapSamples
-    table_index: dict[tuple[str, int], int]  # arm and N -> index of its table
-
-    def estimate(self, name: str, n: int) -> HitRate:
-        """Return the mean of an arm, its interval, and its deviation over seeds."""
-        index = self.table_index[name, n]
-        table, hits = self.tables[index], self.samples.hits[:, index]
-        low, high = self.interval(table, hits)
-        means = seed_means(table, self.cases)
-        return {
-            "value": mean_hit_rate(table, self.cases),
-            "low": low,
-            "high": high,
-            "sd": seed_deviation(means),
-            "by_seed": means,
-        }
-
-    def difference(self, name: str, opponent: str, n: int) -> HitRateDifference:
-        """Return an arm minus its opponent, absolute and in percent of the opponent.
-
-        The interval uses the differences within each sample, so that variance common to both arms
-        (for example easy users) cancels.
-        """
-        arm, base = self.table_index[name, n], self.table_index[opponent, n]
-        table = self.tables[arm] - self.tables[base]
-        low, high = self.interval(table, self.samples.hits[:, arm] - self.samples.hits[:, base])
-        value = mean_hit_rate(table, self.cases)
-        base_rate = mean_hit_rate(self.tables[base], self.cases)
-        return {
-            "difference": value,
-            "low": low,
-            "high": high,
-            "percent": 100 * value / base_rate if base_rate else None,
-            "p": sign_flip_test(table.sum(axis=0).astype(np.int64)),
-        }
-
-    def interval(self, table: Floats, hits: Floats) -> tuple[float, float]:
-        """Return the interval of an arm or of a difference."""
-        means = sampled_means(table, hits, self.samples, self.cases)
-        return percentile_interval(means)
-
-
-def adjust_p_values(rows: Sequence[HitRateDifference]) -> None:
-    """Add `p_holm` to each row: `p` adjusted for the number of rows."""
-    adjusted = holm_adjust([row["p"] for row in rows])
-    for row, p in zip(rows, adjusted, strict=True):
-        row["p_holm"] = p
+def estimate_hit_rate(
+    table: Floats, hits: Floats, samples: BootstrapSamples, cases: EvaluatedCases
+) -> HitRate:
+    """Return the mean of a table (S, U) with its hits (R, S), the interval and the deviation."""
+    low, high = percentile_interval(sampled_means(table, hits, samples, cases))
+    means = seed_means(table, cases)
+    return {
+        "value": mean_hit_rate(table, cases),
+        "low": low,
+        "high": high,
+        "sd": seed_deviation(means),
+        "by_seed": means,
+    }
 
 
 def overall_verdict(differences: Differences) -> str:

@@ -251,14 +251,10 @@ def read_progress(run: Path, identity: str) -> dict[str, Any] | None:
             return None
         fields = {name: progress[name] for name in ("finished", *PROGRESS_FIELDS)}
         check_json(fields, StoredProgress)
-        return fields if fields["value"] is not None or has_no_value(fields) else None
+        may_lack_value = bool(fields["diverged"] or not fields["finished"])
+        return fields if fields["value"] is not None or may_lack_value else None
     except (OSError, RunError, *files.MALFORMED):
         return None  # the checkpoint on disk shows the progress
-
-
-def has_no_value(fields: Mapping[str, Any]) -> bool:
-    """Return whether a run has no value because it diverged or is not finished."""
-    return bool(fields["diverged"] or not fields["finished"])
 
 
 class StepClock:

@@ -89,12 +89,6 @@ def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
         yield family.history_scores(model.params, rows, config)
 
 
-def unpad_histories(history: Ints, mask: Bools) -> Ragged:
-    """Return padded histories (C, L) as ragged rows."""
-    offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
-    return Ragged(offsets, history[mask])
-
-
 def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
     """Return interests, active and couplings of one block of users, computed with operators.
 
@@ -102,7 +96,8 @@ def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tup
     """
     family = family_of(model.config.model)
     if not family.by_steps:
-        rows = unpad_histories(histories.items, histories.mask)
+        offsets = np.concatenate([[0], np.cumsum(histories.mask.sum(axis=1))])
+        rows = Ragged(offsets, histories.items[histories.mask])
         return *family.user_interests(model.params, rows, model.config), None
     ops = operators_of(backend, model.config)
     vectors, active, saved = family.interests(
