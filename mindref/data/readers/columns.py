@@ -46,32 +46,33 @@ class Columns:
     separator: str = "|"
 
     def __post_init__(self) -> None:
-        def require(is_valid: bool, location: str, expected: str, value: object) -> None:
-            if not is_valid:
-                raise ConfigError(say(location, expected, value_text(value, quoted=True)))
-
         for name in ("user", "item", "time", "title"):
             value = getattr(self, name)
-            is_column = isinstance(value, str | int | None) and not isinstance(value, bool)
-            require(is_column, f"columns.{name}", "a name or a position", value)
+            if not isinstance(value, str | int | None) or isinstance(value, bool):
+                raise option_error(f"columns.{name}", "a name or a position", value)
         for name in ("item_features", "user_features", "keep", "at_least"):
-            value = getattr(self, name)
-            require(isinstance(value, Mapping), f"columns.{name}", "a mapping of names", value)
-        time_format, header, separator = self.time_format, self.header, self.separator
-        require(isinstance(time_format, str), "columns.time_format", "a form of time", time_format)
-        require(isinstance(header, bool | None), "columns.header", "true or false", header)
-        for name, column in [*self.item_features.items(), *self.user_features.items()]:
-            is_valid = isinstance(name, str) and isinstance(column, str | int | None)
-            require(is_valid, "columns: features", "names and their columns", {name: column})
-        for name, least in self.at_least.items():
-            is_valid = isinstance(least, int | float) and not isinstance(least, bool)
-            is_valid = is_valid and not math.isnan(least)
-            require(is_valid, f"columns.at_least: {name}", "a number", least)
-        is_valid = isinstance(separator, str) and separator != ""
-        require(is_valid, "columns.separator", "a text between values", separator)
+            if not isinstance(getattr(self, name), Mapping):
+                raise option_error(f"columns.{name}", "a mapping of names", getattr(self, name))
+        if not isinstance(self.time_format, str):
+            raise option_error("columns.time_format", "a form of time", self.time_format)
+        if not isinstance(self.header, bool | None):
+            raise option_error("columns.header", "true or false", self.header)
+        self._check_elements()
+        if not isinstance(self.separator, str) or not self.separator:
+            raise option_error("columns.separator", "a text between values", self.separator)
         mark = self.delimiter
-        is_valid = isinstance(mark, str) and mark != "" and not set(mark) & set('"\r\n')
-        require(mark is None or is_valid, "columns.delimiter", "a text between columns", mark)
+        if mark is not None and (not isinstance(mark, str) or not mark or set(mark) & set('"\r\n')):
+            raise option_error("columns.delimiter", "a text between columns", mark)
+
+    def _check_elements(self) -> None:
+        """Raise ConfigError for an invalid element of a mapping."""
+        for name, column in [*self.item_features.items(), *self.user_features.items()]:
+            if not isinstance(name, str) or not isinstance(column, str | int | None):
+                raise option_error("columns: features", "names and their columns", {name: column})
+        for name, least in self.at_least.items():
+            is_number = isinstance(least, int | float) and not isinstance(least, bool)
+            if not is_number or math.isnan(least):
+                raise option_error(f"columns.at_least: {name}", "a number", least)
 
     @classmethod
     def of(cls, options: Columns | Mapping[str, Any] | None) -> Columns:
@@ -79,13 +80,11 @@ class Columns:
         if isinstance(options, Columns):
             return options
         if not isinstance(options, Mapping | None):
-            raise ConfigError(
-                say("columns", "a mapping of names to columns", value_text(options, quoted=True))
-            )
+            raise option_error("columns", "a mapping of names to columns", options)
         names = [x.name for x in fields(cls)]
         for name in options or {}:
             if name not in names:
-                raise ConfigError(say("columns", " or ".join(names), value_text(name, quoted=True)))
+                raise option_error("columns", " or ".join(names), name)
         return cls(**(options or {}))
 
     @property
@@ -107,6 +106,11 @@ class Columns:
     def has_user_and_item(self) -> bool:
         """Whether the user column and the item column are requested."""
         return self.user is not None and self.item is not None
+
+
+def option_error(location: str, expected: str, value: object) -> ConfigError:
+    """Return the error of an invalid option."""
+    return ConfigError(say(location, expected, value_text(value, quoted=True)))
 
 
 class ReaderInput(NamedTuple):
@@ -248,8 +252,7 @@ def resolve_columns(
 def value_filter(values: Sequence[str]) -> Callable[[str], bool]:
     """Return the test whether a field is one of these values."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        got = value_text(values, quoted=True)
-        raise ConfigError(say("keep", "a list of values for each column", got))
+        raise option_error("keep", "a list of values for each column", values)
     return frozenset(str(value) for value in values).__contains__
 
 
