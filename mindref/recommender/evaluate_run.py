@@ -110,28 +110,26 @@ def evaluate_lists(
     list_lengths: Sequence[int] = LIST_LENGTHS,
 ) -> tuple[dict[str, EvaluationReport], TopN]:
     """Return the reports of the model and of three baselines, and the lists of the model."""
-    n, items = max(list_lengths), len(model.catalogue.rows)
+    n, cases, seed = max(list_lengths), evaluation_set.cases, model.config.seed
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
-    cases, chance = len(evaluation_set.cases.users), make_rng(model.config.seed, "baseline")
-    servable = ServableItems.of(model.catalogue)
-    ids, hidden = servable.ids, evaluation_set.hidden
-    hidden = None if hidden is None else servable.to_rows(hidden)
-    sequences = (evaluation_set.train, evaluation_set.cases.histories)
-    train, histories = map(servable.to_rows, sequences)
+    # the baselines rank the servable items, in rows of their own
+    servable, num_cases = ServableItems.of(model.catalogue), len(cases.users)
+    counts, num_servable = evaluation_set.counts[servable.ids], len(servable.ids)
+    train, histories = (servable.to_rows(x) for x in (evaluation_set.train, cases.histories))
+    hidden = histories if evaluation_set.exclude_seen else None
+    chance = make_rng(seed, "baseline")
     baselines = {
-        "item_knn": item_knn_top_n(train, histories, len(ids), n=n, hidden=hidden),
-        "popularity": popularity_top_n(evaluation_set.counts[ids], cases, n=n, exclude=hidden),
-        "random": random_top_n(chance, len(ids), cases, n=n, exclude=hidden),
+        "item_knn": item_knn_top_n(train, histories, num_servable, n=n, hidden=hidden),
+        "popularity": popularity_top_n(counts, num_cases, n=n, exclude=hidden),
+        "random": random_top_n(chance, num_servable, num_cases, n=n, exclude=hidden),
     }
     lists = {"model": ranked}
     for name, baseline in baselines.items():
         lists[name] = baseline._replace(items=servable.to_ids(baseline.items))
-    reports = {}
-    for name, top_n_lists in lists.items():
-        rng = make_rng(model.config.seed, "bootstrap")  # the same samples: they are comparable
-        reports[name] = evaluate_top_n(
-            top_n_lists, evaluation_set.cases, items, list_lengths=list_lengths, rng=rng
-        )
+    num_items, reports = len(model.catalogue.rows), {}
+    for name, top_n in lists.items():
+        rng = make_rng(seed, "bootstrap")  # the same samples: they are comparable
+        reports[name] = evaluate_top_n(top_n, cases, num_items, list_lengths=list_lengths, rng=rng)
     return reports, ranked
 
 
@@ -142,41 +140,43 @@ def evaluate_model(
     which: str = "test",
     list_lengths: Sequence[int] = LIST_LENGTHS,
     backend: Backend | None = None,
-) -> tuple[dict[str, Any], EvaluationReport, TopN]:
-    """Return the report of a model on the `which` cases as plain values; report and lists.
+) -> tuple[dict[str, Any], TopN]:
+    """Return the report of a model on the `which` cases as plain values, and its lists.
 
     loaded: the log of the cases, with true interests if it is synthetic.
     """
     reports, ranked = evaluate_lists(model, evaluation_set, backend, list_lengths)
-    servable = ServableItems.of(model.catalogue)
-    behaviours = servable.select(evaluation_set.cases.histories)
-    about: dict[str, object] | None = None  # None for a family without routing
-    if family_of(model.config.model).routes:
+    cases, config, family = evaluation_set.cases, model.config, family_of(model.config.model)
+    statistics: dict[str, object] | None = None  # None for a family without routing
+    if family.routes:
+        servable = ServableItems.of(model.catalogue)
         # from the operators: backend-R10
         user_interests = compute_interests(
-            model, behaviours, evaluation_set.profiles, backend, couplings=True
+            model,
+            servable.select(cases.histories),
+            evaluation_set.profiles,
+            backend,
+            couplings=True,
         )
-        labels = true_interest_labels(loaded, evaluation_set.cases, model.config.window, servable)
-        about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
-    # of a fitted family, no preset is better
+        labels = true_interest_labels(loaded, cases, config.window, servable)
+        statistics = interest_report(user_interests, labels, make_rng(config.seed, "probe"))
     n = 10 if 10 in list_lengths else min(list_lengths)
-    warnings = baseline_warnings(reports, n) if family_of(model.config.model).by_steps else []
     model_report = reports["model"]
-    cases, tied = evaluation_set.cases, evaluation_set.tied
-    words = {
-        "baseline_warnings": warnings,
-        "metrics": {which: {name: report.metrics for name, report in reports.items()}},
+    report = {
+        # of a fitted family, no preset is better
+        "baseline_warnings": baseline_warnings(reports, n) if family.by_steps else [],
+        "metrics": {which: {name: x.metrics for name, x in reports.items()}},
         "cases": model_report.cases,
         "by_history_length": model_report.by_history_length,
-        "by_tie": metrics_by_tie(ranked, cases, tied, tuple(list_lengths)),
-        "interests": about,
+        "by_tie": metrics_by_tie(ranked, cases, evaluation_set.tied, tuple(list_lengths)),
+        "interests": statistics,
         "untrained": count_untrained(model.catalogue, cases.targets),
         "notes": {
             "cases without a target": model_report.without_target,
             SEEN_TARGETS: model_report.seen_targets,
         },
     }
-    return words, model_report, ranked
+    return report, ranked
 
 
 def true_interest_labels(
@@ -272,7 +272,7 @@ def evaluate_run(
     train, _ = translate_items(split.train, loaded.log, served.items.ids)
     evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
     check_list_memory(len(cases.users), max(list_lengths))
-    words, _, ranked = evaluate_model(
+    words, ranked = evaluate_model(
         served.model, evaluation_set, loaded, which, list_lengths, served.backend
     )
     if predictions is not None:

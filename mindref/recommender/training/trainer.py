@@ -185,7 +185,7 @@ class Trainer(TrainingRun):
         evaluated = self.evaluation_set(
             sample_cases(test, self.config.test_users, self.config.seed)  # model-R31
         )
-        words, _, _ = evaluate_model(
+        words, _ = evaluate_model(
             self.model(), evaluated, self.prepared.loaded, backend=self.backend
         )
         words["notes"][NOT_SAMPLED] = len(test.users) - len(evaluated.cases.users)
