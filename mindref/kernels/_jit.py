@@ -30,6 +30,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 from threading import Lock
@@ -79,17 +80,19 @@ def jit_ordered(function: Function) -> Function:
     return compile_function(function, {"contract"})
 
 
-def compile_function(function: Function, fastmath: set[str], **options: Any) -> Function:
+def compile_function(function: Function, fastmath: set[str], inline: str = "never") -> Function:
     """Compile a function with these flags, and cache the machine code if a folder is writable."""
     if SETTINGS.DISABLE_JIT:
         silent: Any = np.errstate(all="ignore")(function)  # faults-R17
         return silent
-    options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, **options}
+    compile_with: Any = partial(
+        numba.njit, nogil=True, error_model="numpy", fastmath=fastmath, inline=inline
+    )
     folder = cache_folder()
     if folder:
         try:
             with cache_in_folder(folder):
-                cached = numba.njit(cache=True, **options)(function)
+                cached = compile_with(cache=True)(function)
             cached._cache.save_overload = save_if_possible(cached._cache.save_overload)
             file = cached._cache._cache_file
             file._load_index = load_or_empty(file._load_index)
@@ -99,7 +102,7 @@ def compile_function(function: Function, fastmath: set[str], **options: Any) -> 
             return result
         except (RuntimeError, OSError, AttributeError):
             pass  # the folder is not writable after all, or a source file has no time stamp
-    uncached: Function = numba.njit(**options)(function)
+    uncached: Function = compile_with()(function)
     return uncached
 
 
@@ -193,9 +196,9 @@ def load_or_empty(load: Callable[[], Any]) -> Callable[[], Any]:
 def save_if_possible(save: Callable[..., None]) -> Callable[..., None]:
     """Wrap Numba's save function: a full disk is not an error."""
 
-    def attempt(*arguments: Any) -> None:
+    def attempt(signature: Any, machine_code: Any) -> None:
         with suppress(OSError):
-            save(*arguments)
+            save(signature, machine_code)
 
     return attempt
 

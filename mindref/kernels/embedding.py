@@ -9,6 +9,7 @@ import numpy as np
 
 from mindref.kernels._jit import jit
 from mindref.kernels.contiguous import contiguous_integers, readonly_contiguous
+from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.ops.embedding import RowGradient, Saved, check_row_indices
 from mindref.shapes import Array, Ints, bind_axes, common_float_dtype, require_gradient_shape
 
@@ -46,6 +47,8 @@ def sum_weighted_rows(table: Array, rows: Ints, weights: Array, out: Array) -> N
         out[:] = 0
         return
     for m in range(rows.shape[0]):
+        if m + DISTANCE < rows.shape[0]:
+            prefetch_row(table, rows[m + DISTANCE, 0])
         row, weight = table[rows[m, 0]], weights[m, 0]
         for d in range(out.shape[1]):
             out[m, d] = weight * row[d]

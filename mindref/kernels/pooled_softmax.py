@@ -135,8 +135,9 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     )
     require_gradient_shape("pooled_softmax", np.asarray(d_out), ())
     scale = rows.dtype.type(d_out / len(target) / temperature)
-    d_rows, d_target = negative_slopes @ negatives, np.zeros_like(target)
-    add_target_gradients(target_slopes, starts, rows, target, d_rows, d_target)
+    d_rows, d_target = negative_slopes @ negatives, np.empty_like(target)
+    user_rows = np.stack([starts[:-1], starts[1:]], axis=1)
+    add_pooled_target_terms(user_rows, target_slopes, rows, target, d_rows, d_target)
     d_negatives = negative_slopes.T @ rows  # pooled_softmax-R14
     gradients = (d_rows * scale, d_target * scale, d_negatives * scale)
     d_active, d_target_vectors, d_negative_vectors = (
@@ -351,12 +352,13 @@ def product_slopes(x: Array, starts: Ints, p: Array, sums_or_indices: Array, kin
 
 
 @jit
-def add_target_gradients(
-    target_slopes: Array, starts: Ints, rows: Array, target: Array, d_rows: Array, d_target: Array
+def add_pooled_target_terms(
+    user_rows: Ints, d_products: Array, rows: Array, target: Array, d_rows: Array, d_target: Array
 ) -> None:
-    """Add the gradients through the products of rows (A, D) and targets (B, D) to both."""
+    """Add the gradients through the products of rows and targets to d_rows; write d_target."""
     for b in range(target.shape[0]):
-        for a in range(starts[b], starts[b + 1]):
+        d_target[b] = 0
+        for a in range(user_rows[b, 0], user_rows[b, 1]):
             for d in range(target.shape[1]):
-                d_rows[a, d] += target_slopes[a] * target[b, d]
-                d_target[b, d] += target_slopes[a] * rows[a, d]
+                d_rows[a, d] += d_products[a] * target[b, d]
+                d_target[b, d] += d_products[a] * rows[a, d]

@@ -60,13 +60,21 @@ def forward(
     active interests. Ids, log expected counts, temperature and normalise are those of
     sampled_softmax. Raises ShapeError if an argument is invalid.
     """
-    logs = (target_log_expected, negative_log_expected)
-    check_loss_arrays(interests, active, target, negatives, target_ids, negative_ids, *logs)
+    check_loss_arrays(
+        interests,
+        active,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
+    )
     check_loss_numbers(sharpness, temperature)
     interests = np.where(active[..., None], interests, 0)  # pooled_softmax-R4
     # 1: with `normalise`, divide each vector by its length (pooled_softmax-R11)
     (interests, interests_unit), (target, target_unit), (negatives, negatives_unit) = (
-        to_unit_length(x, normalise) for x in (interests, target, negatives)
+        to_unit_length(x, normalise=normalise) for x in (interests, target, negatives)
     )
 
     # 2: products / temperature (pooled_softmax-R10)
@@ -92,9 +100,16 @@ def forward(
     out = losses.mean(dtype=interests.dtype)  # 7, pooled_softmax-R9
     weights *= p[:, None, :]  # in place, because this array is the largest
     negative_probability = p.sum(axis=1)  # pooled_softmax-R15 (B,)
-    units = (interests_unit, target_unit, negatives_unit)
-    slopes = (-negative_probability[:, None] * target_weights[..., 0], weights)
-    return out, Saved(interests, active, target, negatives, units, *slopes, temperature)
+    return out, Saved(
+        interests=interests,
+        active=active,
+        target=target,
+        negatives=negatives,
+        units=(interests_unit, target_unit, negatives_unit),
+        target_slopes=-negative_probability[:, None] * target_weights[..., 0],
+        negative_slopes=weights,
+        temperature=temperature,
+    )
 
 
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:

@@ -62,7 +62,7 @@ def forward(
         temperature,
     )
     (user, user_unit), (target, target_unit), (negatives, negatives_unit) = (  # 1
-        to_unit_length(x, normalise) for x in (user, target, negatives)
+        to_unit_length(x, normalise=normalise) for x in (user, target, negatives)
     )
 
     # 2: products / temperature - log expected counts (sampled_softmax-R2, R6)
@@ -119,7 +119,7 @@ def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, 
     return losses, p_negatives
 
 
-def to_unit_length(x: Array, normalise: bool) -> tuple[Array, squash.Saved | None]:
+def to_unit_length(x: Array, *, normalise: bool) -> tuple[Array, squash.Saved | None]:
     """Return x / |x| for each row x (zero if x is zero). If `normalise` is false, return x."""
     return squash.forward(x, kind="unit") if normalise else (x, None)  # sampled_softmax-R7
 

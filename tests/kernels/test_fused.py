@@ -8,8 +8,7 @@ import pytest
 from mindref.kernels import CACHE_LINE
 from mindref.kernels.fused import adam
 from mindref.kernels.fused.forward import BLOCK_ITEMS
-from mindref.kernels.fused.layer_kernels import block_layers_forward
-from mindref.kernels.fused.layers import BLOCK_USERS, users_per_block
+from mindref.kernels.fused.layers import BLOCK_USERS, block_layers_forward, users_per_block
 from mindref.kernels.fused.user_block import forward_backward_block
 from mindref.kernels.fused.workspace import block_slices
 from mindref.kernels.routing_forward import TILE_BEHAVIOURS, TILE_USERS

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from mindref.kernels.fused import thread_pool
-from mindref.kernels.fused.thread_pool import ThreadPool
-from mindref.kernels.fused.workspace import KernelWorkspace
+from mindref.kernels.fused import workspace
+from mindref.kernels.fused.workspace import KernelWorkspace, ThreadPool
 from tests.kernels.cases import run_blocks
 
 
@@ -161,7 +160,7 @@ def test_an_interrupt_before_or_after_a_lock_is_raised_without_deadlock(
             raise ZeroDivisionError
 
     pool = KernelWorkspace(2)
-    monkeypatch.setattr(thread_pool, "Lock", lambda: InterruptingLock(caller, use, before=before))
+    monkeypatch.setattr(workspace, "Lock", lambda: InterruptingLock(caller, use, before=before))
     no_interrupt = task_fails and use > 1  # a failing caller uses the lock once
     with pytest.raises(ZeroDivisionError if no_interrupt else KeyboardInterrupt):
         run_blocks(pool, work, range(6))

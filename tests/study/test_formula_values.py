@@ -155,7 +155,7 @@ def check_unit_length():
     x, g = draw_normal(WIDTH), draw_normal(1, WIDTH)[0]
     program = FormulaProgram({}, x=x, d_x_hat=g)
     program.run("sampled_softmax forward 1", "sampled_softmax backward 1")
-    unit, saved = sampled_softmax.to_unit_length(x, True)
+    unit, saved = sampled_softmax.to_unit_length(x, normalise=True)
     assert_close(program.array("x_hat"), unit)
     assert_close(program.array("d_x"), sampled_softmax.to_unit_length_backward(g, saved))
 

@@ -15,10 +15,9 @@ import numpy as np
 from mindref.config import Config
 from mindref.kernels._jit import Number, jit
 from mindref.kernels.fused.forward import BLOCK_ITEMS
-from mindref.kernels.fused.item_reduction import ItemTerms, sum_item_gradients
+from mindref.kernels.fused.item_gradients import ItemTerms, sum_item_gradients
 from mindref.kernels.fused.step import FusedStep
-from mindref.kernels.fused.thread_pool import Task
-from mindref.kernels.fused.workspace import block_slices
+from mindref.kernels.fused.workspace import Task, block_slices
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.models.parameters import flatten
 from mindref.shapes import Array, Ints

@@ -2,7 +2,7 @@
 
 Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The result is that of the function
 `interests` of the model family. Block boundaries depend only on array sizes. No two tasks write to
-the same memory. There are two phases (thread_pool.py):
+the same memory. There are two phases (workspace.py):
 
     1. prepare_batch   number the distinct items, then compute their vectors and votes
     2. user_blocks     compute routing and layers of each block of users
@@ -23,14 +23,13 @@ from mindref.kernels.fused.additions import (
     additions_of,
     routed_inputs,
 )
-from mindref.kernels.fused.ages import drop_entries, multiply_factors, write_factors
+from mindref.kernels.fused.ages import Contexts, drop_entries, multiply_factors, write_factors
 from mindref.kernels.fused.checks import check_model_inputs
-from mindref.kernels.fused.contexts import Contexts
 from mindref.kernels.fused.layers import Layers
 from mindref.kernels.fused.layout import copy_initial_logits, lay_out_batch
-from mindref.kernels.fused.lookup import look_up_items, project_vectors
-from mindref.kernels.fused.thread_pool import Task
-from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
+from mindref.kernels.fused.lookup import look_up_items
+from mindref.kernels.fused.workspace import KernelWorkspace, Task, block_slices
+from mindref.kernels.matmul import matmul_into
 from mindref.kernels.routing_forward import (
     RoutingBatch,
     allocate_values,
@@ -147,7 +146,7 @@ class FusedForward:
         if self.dropout_factors is None and self.additions.learned_votes:
             # only history items have votes, so the slice of votes may be shorter or empty
             votes = self.behaviours.votes[items]
-            project_vectors(vectors[: len(votes)], self.bilinear, votes)
+            matmul_into(vectors[: len(votes)], self.bilinear.T, votes)  # routing-R1
         self.identity_rows.append(identity)
 
     def look_up_ids(self, ids: Ints, vectors: Array) -> None:
@@ -270,7 +269,7 @@ class FusedForward:
             vectors,
         )
         if self.additions.learned_votes:
-            project_vectors(vectors[behaviours], self.bilinear, votes[behaviours])
+            matmul_into(vectors[behaviours], self.bilinear.T, votes[behaviours])
 
     def routing_batch(self) -> RoutingBatch:
         """Return the inputs of routing for all users of the batch."""

@@ -1,13 +1,12 @@
 """Compiled lookup of item vectors: weighted sums of the table rows that the catalogue lists.
 
-Spec: specs/embedding.md, specs/model.md (model-R1). The sums are those of `sum_weighted_rows`
-(kernels/embedding.py). Each item must be in the catalogue.
+Spec: specs/embedding.md, specs/model.md (model-R1). Each item must be in the catalogue.
 """
 
 from __future__ import annotations
 
 from mindref.kernels._jit import jit
-from mindref.kernels.matmul import matmul_into
+from mindref.kernels.embedding import sum_weighted_rows
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.shapes import Array, Ints
 
@@ -29,32 +28,12 @@ def look_up_items(
     item of the catalogue, and the weights of these rows. If a row is not in the table, rows are
     written, but vectors are not.
     """
-    count, width = rows.shape[0], vectors.shape[1]
     valid, identity = copy_catalogue_rows(
         catalogue_rows, catalogue_weights, items, len(table), rows, weights
     )
-    if not valid:
-        return False, identity
-    if catalogue_rows.shape[1] == 0:
-        vectors[:] = 0
-        return True, identity
-    for m in range(count):
-        if m + DISTANCE < count:
-            prefetch_row(table, rows[m + DISTANCE, 0])
-        row, weight = rows[m, 0], weights[m, 0]
-        for d in range(width):
-            vectors[m, d] = weight * table[row, d]
-        for f in range(1, catalogue_rows.shape[1]):
-            row, weight = rows[m, f], weights[m, f]
-            for d in range(width):
-                vectors[m, d] += weight * table[row, d]
-    return True, identity
-
-
-@jit
-def project_vectors(vectors: Array, bilinear: Array, votes: Array) -> None:
-    """Write the votes S e (M, D) of vectors e (M, D): routing-R1."""
-    matmul_into(vectors, bilinear.T, votes)
+    if valid:
+        sum_weighted_rows(table, rows, weights, vectors)
+    return valid, identity
 
 
 @jit

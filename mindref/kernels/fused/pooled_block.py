@@ -15,7 +15,7 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.kernels._jit import Number, jit, jit_inline
-from mindref.kernels.fused.layer_kernels import (
+from mindref.kernels.fused.layers import (
     LayerBuffers,
     LayerGradients,
     UserBlockRows,
@@ -32,6 +32,7 @@ from mindref.kernels.fused.user_block import (
 )
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.matmul import matmul_into
+from mindref.kernels.pooled_softmax import add_pooled_target_terms
 from mindref.kernels.routing_forward import gather_rows
 from mindref.kernels.sampled_softmax import (
     count_hits,
@@ -211,19 +212,6 @@ def target_score(
     for a in range(rows.shape[0]):
         weights[a] /= total
     return top + np.log(total * inverse_count), finite  # pooled_softmax-R1
-
-
-@jit
-def add_pooled_target_terms(
-    user_rows: Ints, d_products: Array, rows: Array, target: Array, d_rows: Array, d_target: Array
-) -> None:
-    """Add the gradients through the products of rows and targets to d_rows; write d_target."""
-    for b in range(target.shape[0]):
-        d_target[b] = 0
-        for a in range(user_rows[b, 0], user_rows[b, 1]):
-            for d in range(target.shape[1]):
-                d_rows[a, d] += d_products[a] * target[b, d]
-                d_target[b, d] += d_products[a] * rows[a, d]
 
 
 @jit_inline

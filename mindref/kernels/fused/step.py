@@ -5,7 +5,7 @@ Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The results are 
 mathematics of a task is a compiled function:
 
     1. prepare_batch   number the distinct items        layout.enumerate_items, merge_duplicates
-                       vectors of items, and votes S e  lookup.look_up_items, project_vectors
+                       vectors of items, and votes S e  lookup.look_up_items
     2. user_blocks     for each block of users:
                        routing                          kernels/routing_forward.route_users
                        layers, attention, loss, and
@@ -14,7 +14,7 @@ mathematics of a task is a compiled function:
                        backward through routing         item_gradients.ViaCapsules or ViaVotes
                        gradients of negatives           matmul.matmul_transposed_into
     3. item_blocks     for each block of items: sums of
-                       gradients over all uses          item_reduction.sum_item_gradients
+                       gradients over all uses          item_gradients.sum_item_gradients
 
 A training step (adam.py) replaces phase 3 by phases that also update the parameters.
 """
@@ -33,16 +33,15 @@ from mindref.kernels.contiguous import readonly_contiguous
 from mindref.kernels.fused.additions import FusedParams, ModelInputs
 from mindref.kernels.fused.checks import check_loss_inputs
 from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
-from mindref.kernels.fused.item_gradients import item_gradients_of
-from mindref.kernels.fused.item_reduction import (
+from mindref.kernels.fused.item_gradients import (
     BehaviourOrder,
     ItemTerms,
     TargetTerms,
+    item_gradients_of,
     no_capsule_terms,
     sum_item_gradients,
 )
-from mindref.kernels.fused.layer_kernels import UserBlockRows
-from mindref.kernels.fused.layers import count_user_blocks, rows_with_gradient
+from mindref.kernels.fused.layers import UserBlockRows, count_user_blocks, rows_with_gradient
 from mindref.kernels.fused.layout import merge_negatives, sort_uses_by_item
 from mindref.kernels.fused.pooled_block import (
     allocate_pooled_outputs,
@@ -50,7 +49,6 @@ from mindref.kernels.fused.pooled_block import (
     pooled_forward_backward_block,
     pooled_numbers,
 )
-from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.user_block import (
     LossInputs,
     LossNumbers,
@@ -60,7 +58,7 @@ from mindref.kernels.fused.user_block import (
     normalise_rows,
     normalise_rows_backward,
 )
-from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
+from mindref.kernels.fused.workspace import KernelWorkspace, Task, block_slices
 from mindref.kernels.matmul import matmul_transposed_into
 from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten

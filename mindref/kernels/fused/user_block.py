@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.kernels._jit import Number, jit
-from mindref.kernels.fused.layer_kernels import (
+from mindref.kernels.fused.layers import (
     LayerBuffers,
     LayerGradients,
     UserBlockRows,

@@ -174,7 +174,7 @@ def unrolled_losses(pair: TrainingPair, arrays: NamedArrays, user: Array, target
     negatives = add("neg", negative_vectors[None])  # (N, S, D)
     if config.normalise:
         user, target, negatives = (
-            add(name, sampled_softmax.to_unit_length(x, True)[0])
+            add(name, sampled_softmax.to_unit_length(x, normalise=True)[0])
             for name, x in (("q1", user), ("t1", target), ("neg1", negatives))
         )
     c_t = add("logq_t", batch.target_log_expected)
