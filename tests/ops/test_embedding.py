@@ -22,17 +22,6 @@ def cases(draw):
     return normal(rng, count, width), read_only(rows), read_only(weights)
 
 
-@pytest.mark.rules("embedding-R1")
-@given(cases())
-def test_vectors_equal_the_loops(case):
-    table, rows, weights = case
-    expected = np.zeros((len(rows), table.shape[1]))
-    for m, f in np.ndindex(rows.shape):
-        for d in range(table.shape[1]):
-            expected[m, d] += weights[m, f] * table[rows[m, f], d]
-    assert_close(embedding.forward(table, rows, weights)[0], expected)
-
-
 @pytest.mark.rules("embedding-R2")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(rng=generators())

@@ -31,7 +31,7 @@ VARIANTS = [
 CALLS = pytest.mark.parametrize(
     ("stem", "words"), [*((stem, WORDS.get(stem, {})) for stem in OPERATORS), *VARIANTS]
 )
-STEMS = pytest.mark.parametrize("stem", OPS)
+STEMS = pytest.mark.parametrize("stem", [*OPS, *FURTHER])
 TYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
