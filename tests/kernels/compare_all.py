@@ -19,6 +19,7 @@ from mindref.data.log import Ragged
 from mindref.kernels import routing_forward
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.recall.exact import rescore_candidates, search_top_n
+from mindref.recall.retrieval import ItemFilter
 from tests.backends.families import BEST, POOLED, SPARSE, check_fused_world
 from tests.kernels.cases import (
     agree_with_reference,
@@ -28,7 +29,7 @@ from tests.kernels.cases import (
     numba_implementation,
 )
 from tests.models.worlds import OPTIONS, World, plus_world, world, youtube_world
-from tests.recall.test_exact import as_lists, brute
+from tests.recall.brute_force import as_lists, brute_force
 
 EXAMPLES = 6
 FEW: dict[str, Any] = {
@@ -91,7 +92,8 @@ def compare_top_n(dtype: str) -> int:
         arrays[1][0] = False
         exclude = Ragged.of([rng.integers(0, 600, 9) for _ in range(4)])
         result = search_top_n(*arrays, n=n, exclude=exclude, score=score)
-        expected = brute(*arrays, n, exclude, score)
+        hidden = ItemFilter(exclude=exclude)
+        expected = brute_force(*arrays, n=n, item_filter=hidden, score=score)
         assert as_lists(result) == expected, f"top_n, {n} by {score}"
         shuffled = rng.permuted(result.items, axis=1)
         again = rescore_candidates(*arrays, shuffled, n=n + 2, score=score)
