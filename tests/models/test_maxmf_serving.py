@@ -1,4 +1,4 @@
-"""MaxMF for users who are served: vectors fitted to a history, and whether they find anything."""
+"""MaxMF for users who are served: vectors fitted to a history."""
 
 import numpy as np
 import pytest
