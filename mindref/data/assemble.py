@@ -157,19 +157,15 @@ def drop_rare(table: InteractionTable, options: KeepOptions) -> InteractionTable
         enough = np.bincount(table.users)[table.users] >= options.min_user_interactions
         enough &= np.bincount(table.items)[table.items] >= options.min_item_interactions
         if options.min_item_users > 1:
-            enough &= count_users(table)[table.items] >= options.min_item_users
+            num_items = table.items.max() + 1
+            items_of_pairs = np.unique(table.users * num_items + table.items) % num_items
+            enough &= np.bincount(items_of_pairs)[table.items] >= options.min_item_users
         if enough.all():
             return table
         table = table.take_rows(enough)
     minimums = [f"{name} {n}" for name, n in asdict(options).items() if n > 1]  # data-R82
     expected = f"interactions with {', '.join(minimums)}"
     raise DataError(say("log", expected, "none left", "lower a minimum"))
-
-
-def count_users(table: InteractionTable) -> Ints:
-    """Return the number of different users of each item."""
-    num_items = table.items.max() + 1
-    return np.bincount(np.unique(table.users * num_items + table.items) % num_items)
 
 
 def renumber(

@@ -174,14 +174,8 @@ def missing_column_error(frame: Table, name: str) -> DataError:
     names = column_names(frame)
     closest = difflib.get_close_matches(value_text(name), names, 1)
     todo = f"closest: {closest[0]}" if closest else ""
-    return DataError(
-        say(
-            "table",
-            f"a column {value_text(name, quoted=True)}",
-            join_names(names) or "no names",
-            todo,
-        )
-    )
+    expected = f"a column {value_text(name, quoted=True)}"
+    return DataError(say("table", expected, join_names(names) or "no names", todo))
 
 
 def group_values(ids: Array, values: Array) -> dict[object, list[str]]:
@@ -216,7 +210,12 @@ def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
         numbers, codes = np.unique(array, return_inverse=True)
         return IdColumn([str(number) for number in numbers.tolist()], codes.astype(np.int64))
     if array.dtype.kind == "f" and len(array):  # a table turns integers with gaps into floats
-        raise float_ids_error(array, name)
+        row = int(np.argmax(np.isnan(array)))  # of the first missing id, else 0
+        got = repr(array[row].item())
+        todo = "convert the column to integers, as with astype('int64')"
+        if np.isnan(array[row]):
+            got, todo = "a missing value", f"{MISSING_ADVICE}, then {todo}"
+        raise DataError(say(f"{name}, row {row}", "text or an integer", got, todo))
     rows = array.tolist()
     if set(map(type, rows)) not in ({str}, {int}, {bytes}):  # equal keys may be different ids
         rows = check_ids(rows, name)
@@ -227,17 +226,6 @@ def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
     except DataError:  # the first invalid id is that of the first invalid row
         check_ids(rows, name)
         raise
-
-
-def float_ids_error(ids: Array, name: str) -> DataError:
-    """Return the error of a column of floats: its first missing id, or else its first id."""
-    is_missing = np.isnan(ids)
-    todo = "convert the column to integers, as with astype('int64')"
-    if is_missing.any():
-        row = int(np.argmax(is_missing))
-        todo = f"{MISSING_ADVICE}, then {todo}"
-        return DataError(say(f"{name}, row {row}", "text or an integer", "a missing value", todo))
-    return DataError(say(f"{name}, row 0", "text or an integer", repr(ids[0].item()), todo))
 
 
 def is_missing_value(value: object) -> bool:

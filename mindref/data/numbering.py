@@ -50,7 +50,9 @@ def assign_dense_ids(blocks: Iterable[Block]) -> tuple[list[str], list[str], Int
     user_of: dict[str, int] = {}
     item_of: dict[str, int] = {}
     tables = [
-        number_block(block, user_of, item_of)
+        InteractionTable(
+            number_column(block.users, user_of), number_column(block.items, item_of), block.times
+        )
         if isinstance(block, InteractionBlock)
         else number_rows(block, user_of, item_of)
         for block in blocks
@@ -58,10 +60,9 @@ def assign_dense_ids(blocks: Iterable[Block]) -> tuple[list[str], list[str], Int
     if len(tables) == 1:
         return list(user_of), list(item_of), tables[0]
     tables.append(InteractionTable(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)))
-    users, items = [table.users for table in tables], [table.items for table in tables]
-    times = [table.times for table in tables]
+    columns = [list(column) for column in zip(*tables, strict=True)]
     tables.clear()
-    table = InteractionTable(join_parts(users), join_parts(items), join_parts(times))
+    table = InteractionTable(*map(join_parts, columns))
     return list(user_of), list(item_of), table
 
 
@@ -88,27 +89,15 @@ def number_rows(
     )
 
 
-def number_block(
-    block: InteractionBlock, user_of: dict[str, int], item_of: dict[str, int]
-) -> InteractionTable:
-    """Return the table of a block; add its ids to the dictionaries."""
-    users, items = number_column(block.users, user_of), number_column(block.items, item_of)
-    return InteractionTable(users, items, block.times)
-
-
 def number_column(column: IdColumn, number_of: dict[str, int]) -> Ints:
     """Return the dense id of each row (E,); add the ids to the dictionary."""
-    order = appearance_order(column.codes, len(column.names))
+    codes = column.codes
+    first = np.full(len(column.names), -1)  # row of each code
+    # of repeated indices, NumPy keeps the last assignment
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    used = np.flatnonzero(first >= 0)
+    order = used[np.argsort(first[used])]
     names = [column.names[code] for code in order.tolist()]
     numbers = np.zeros(len(column.names), np.int64)
     numbers[order] = [number_of.setdefault(name, len(number_of)) for name in names]
-    return numbers[column.codes]
-
-
-def appearance_order(codes: Ints, count: int) -> Ints:
-    """Return the codes (below `count`) that occur, in the order of their first row."""
-    rows = np.arange(len(codes))
-    first = np.full(count, -1)
-    first[codes[::-1]] = rows[::-1]  # of repeated indices, NumPy keeps the last assignment
-    used = np.flatnonzero(first >= 0)
-    return used[np.argsort(first[used])]
+    return numbers[codes]

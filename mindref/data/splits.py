@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindref.data.log import Floats, InteractionLog, Ints, Ragged
+from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.protocols import NO_SPLIT, PROTOCOLS
 from mindref.errors import ConfigError, DataError, say
 
@@ -124,10 +124,16 @@ def split_global_time(
     _check_fractions(validation_fraction, test_fraction)
     if log.times is None:
         raise DataError(say("global_time", "a log with times", "none", "use leave_last_out"))
-    before, until = (
-        _count_interactions_before(log.interactions, log.times, time)
-        for time in _cut_times(log.times, validation_fraction, test_fraction)
-    )  # data-R33
+    sorted_times, counts = np.sort(log.times), []
+    _require_users(len(sorted_times), "an interaction")
+    validation, test = exact_fraction(validation_fraction), exact_fraction(test_fraction)
+    for fraction in (validation + test, test):
+        index = round_half_up(len(sorted_times) * (1 - fraction))  # data-R33
+        time = sorted_times[min(index, len(sorted_times) - 1)]
+        # strictly before, so that ties stay in one window, data-R34
+        cumulative = np.concatenate([[0], np.cumsum(log.times < time)])
+        counts.append(np.diff(cumulative[log.interactions.offsets]).astype(np.int64))
+    before, until = counts  # interactions of each user
     users = np.flatnonzero(before)
     return Split(
         users,
@@ -188,23 +194,6 @@ def _hold_out_users(
     return np.sort(train), np.sort(shuffled[num_test : 2 * num_test]), np.sort(shuffled[:num_test])
 
 
-def _cut_times(times: Floats, validation_fraction: float, test_fraction: float) -> list[float]:
-    """Return the first time of validation and the first time of the test."""
-    sorted_times = np.sort(times)
-    _require_users(len(sorted_times), "an interaction")
-    validation, test = exact_fraction(validation_fraction), exact_fraction(test_fraction)
-    indices = [
-        round_half_up(len(sorted_times) * (1 - fraction)) for fraction in (validation + test, test)
-    ]
-    return [float(sorted_times[min(index, len(sorted_times) - 1)]) for index in indices]
-
-
-def _count_interactions_before(interactions: Ragged, times: Floats, time: float) -> Ints:
-    """Count the interactions of each user strictly before a time; so ties stay in one window."""
-    cumulative = np.concatenate([[0], np.cumsum(times < time)])  # data-R34
-    return np.diff(cumulative[interactions.offsets]).astype(np.int64)
-
-
 def _window_cases(interactions: Ragged, start: Ints, stop: Ints, name: str) -> EvaluationCases:
     users = np.flatnonzero((start > 0) & (stop > start))  # data-R35
     _require_users(len(users), f"a user with interactions before and in the {name} window")
@@ -212,9 +201,8 @@ def _window_cases(interactions: Ragged, start: Ints, stop: Ints, name: str) -> E
 
 
 def _check_fractions(validation_fraction: float, test_fraction: float) -> None:
-    if not (
-        validation_fraction > 0 and test_fraction > 0 and validation_fraction + test_fraction < 1
-    ):
+    is_above = min(validation_fraction, test_fraction) > 0
+    if not (is_above and validation_fraction + test_fraction < 1):
         got = f"{validation_fraction} and {test_fraction}"
         raise ConfigError(say("fractions", "two numbers above 0, together below 1", got))
 

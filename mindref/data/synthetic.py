@@ -139,7 +139,12 @@ def _draw_user(
     topics = rng.integers(TOPICS, size=count)
     weights = rng.dirichlet(np.full(count, settings.evenness))
     size = max(8, round(settings.length * count * rng.lognormal(0.0, 0.3)))
-    interest_index = _draw_interests(rng, weights, size, settings)
+    candidates = rng.choice(count, size, p=weights)
+    switch = rng.random(size) >= settings.stay
+    switch[0] = True
+    last_switch = np.maximum.accumulate(np.where(switch, np.arange(size), 0))
+    # interest (0 ..) of each interaction, -1 outside the user's interests
+    interest_index = np.where(rng.random(size) < settings.noise, -1, candidates[last_switch])
     items = np.full(size, -1)
     for k in range(-1, count):
         positions = np.flatnonzero(interest_index == k)
@@ -147,22 +152,12 @@ def _draw_user(
         pool = pool[: len(positions)]  # data-R61
         items[positions[: len(pool)]] = pool
     is_drawn = items >= 0
-    times = _draw_times(rng, size)
+    start = FIRST_DAY + rng.uniform(0, 540) * DAY  # whole seconds within about two years
+    times = np.floor(start + np.cumsum(60.0 + rng.exponential(3 * DAY, size)))
     true_interests = np.where(interest_index < 0, -1, interests[interest_index])  # data-R62
     return _User(
         interests, topics, weights, items[is_drawn], true_interests[is_drawn], times[is_drawn], age
     )
-
-
-def _draw_interests(
-    rng: np.random.Generator, weights: Floats, size: int, settings: SyntheticSettings
-) -> Ints:
-    """Return the interest (0 ..) of each interaction, -1 outside the user's interests."""
-    candidates = rng.choice(len(weights), size, p=weights)
-    switch = rng.random(size) >= settings.stay
-    switch[0] = True
-    last_switch = np.maximum.accumulate(np.where(switch, np.arange(size), 0))
-    return np.where(rng.random(size) < settings.noise, -1, candidates[last_switch])
 
 
 def _draw_items(
@@ -186,13 +181,6 @@ def _draw_items(
         weight = catalogue.appeal[pool] * np.where(favourite, settings.loyalty, 1.0)  # data-R65
     order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(pool))))
     return pool[order][: max(1, len(pool) // 2)]  # at most half of a shelf
-
-
-def _draw_times(rng: np.random.Generator, size: int) -> Floats:
-    """Return increasing times in whole seconds within about two years."""
-    start = FIRST_DAY + rng.uniform(0, 540) * DAY
-    gaps = 60.0 + rng.exponential(3 * DAY, size)
-    return np.asarray(np.floor(start + np.cumsum(gaps)))
 
 
 def _join_users(catalogue: _Catalogue, users: list[_User]) -> SyntheticLog:

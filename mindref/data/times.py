@@ -50,11 +50,6 @@ def parse_seconds(text: str) -> float:
     return value
 
 
-def parse_milliseconds(text: str) -> float:
-    """Return the seconds of a number of milliseconds."""
-    return parse_seconds(text) / 1000
-
-
 def parse_iso_date(text: str) -> float:
     """Return the seconds of a date: 2012-04-13, 2012-04-13 00:05:07 UTC or 2012-04-13T00:05Z."""
     return to_unix_seconds(datetime.fromisoformat(text.removesuffix(" UTC")))
@@ -85,7 +80,7 @@ def parse_seconds_or_date(text: str) -> float:
 TIME_PARSERS: dict[str, TimeParser] = {
     "auto": parse_seconds_or_date,
     "seconds": parse_seconds,
-    "ms": parse_milliseconds,
+    "ms": lambda text: parse_seconds(text) / 1000,
     "iso": parse_iso_date,
     "day-first": parse_day_first,
 }

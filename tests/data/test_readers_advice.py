@@ -7,7 +7,7 @@ import pytest
 from mindref import MIND
 from mindref.data.frames import from_arrays, from_dataframe
 from mindref.data.readers import FeatureNames, read_log, usual_names
-from mindref.data.readers.advice import reading_hints, repeat_hints
+from mindref.data.readers.advice import reading_hints
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
 from tests.data.reading import rows, table, write
@@ -178,12 +178,13 @@ def test_a_feature_of_the_log_is_known_and_a_missing_column_lists_both_files(tmp
 def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     log = table(tmp_path, ["u,a,1", "u,b,2", "u,a,3", "v,a,3", "u,a,3"], keep_duplicates=True)
     assert log.notes["repeats"] == 2
-    (hint,) = repeat_hints(log)
-    assert hint.fact.startswith("40% of the interactions repeat an item")
-    assert hint.line(is_command=True).endswith("consider --include-seen")
-    assert hint.line(is_command=False).endswith("consider exclude_seen=False")
+    for is_command, end in ((True, "--include-seen"), (False, "exclude_seen=False")):
+        (line,) = reading_hints(log, exclude_seen=True, is_command=is_command)
+        assert line.startswith("40% of the interactions repeat an item")
+        assert line.endswith(f"consider {end}")
     few = table(tmp_path, ["u,a,1", *[f"u,i{i},{i}" for i in range(9)], "u,a,99"])
-    assert (few.notes["repeats"], repeat_hints(few)) == (1, [])
+    hints = reading_hints(few, exclude_seen=True, is_command=True)
+    assert (few.notes["repeats"], hints) == (1, [])
 
 
 RATED = ["user,item,time,rating", *(f"u,i{i},{i},{i}" for i in range(1, 6))]

@@ -88,11 +88,22 @@ def read_log(
         source = ReaderInput(file, options, tally, items, users)
         log = assemble_log(log_format.read(source), keep_options)
     except EmptyLogError as error:
-        raise empty_log_error(tally) from error
+        read = quantity_text(tally.lines, "line")
+        got = f"none: {read} read, {tally.counts['filtered']} filtered, {tally.bad} damaged"
+        todo = "check format, columns and filters"
+        raise DataError(say(tally.file, "at least one interaction", got, todo)) from error
     if item_file is not None:
         used_ids = log.item_ids[: log.num_used_items]
         side_files.check_matches(items_tally.file, items, used_ids)
-    return add_tallies(log, tally, [tally, items_tally, users_tally])
+    tallies = (tally, items_tally, users_tally)
+    notes = Counter(log.notes) + tally.counts
+    notes["lines"], notes["bad_lines"] = tally.lines, sum(x.bad for x in tallies)
+    return replace(
+        log,
+        notes={name: notes[name] for name in NOTES},
+        bad_lines=tuple(line for x in tallies for line in x.examples),
+        hints=(*tally.hints, *time_hints(log)),
+    )
 
 
 def read_side_file(
@@ -106,24 +117,3 @@ def read_side_file(
     file = DataFile.of(path).single_file() if path is not None else default_file
     tally = Tally(str(file), limit)
     return (SideInfo() if file is None else read(file, columns, tally)), tally
-
-
-def empty_log_error(tally: Tally) -> DataError:
-    """Return the error of a log without interactions, with the numbers of its lines."""
-    read = quantity_text(tally.lines, "line")
-    got = f"none: {read} read, {tally.counts['filtered']} filtered, {tally.bad} damaged"
-    todo = "check format, columns and filters"
-    return DataError(say(tally.file, "at least one interaction", got, todo))
-
-
-def add_tallies(log: InteractionLog, log_tally: Tally, tallies: list[Tally]) -> InteractionLog:
-    """Return the log with the counts of its readers."""
-    notes = Counter(log.notes) + log_tally.counts
-    notes["lines"] = log_tally.lines
-    notes["bad_lines"] = sum(tally.bad for tally in tallies)
-    return replace(
-        log,
-        notes={name: notes[name] for name in NOTES},
-        bad_lines=tuple(line for tally in tallies for line in tally.examples),
-        hints=(*log_tally.hints, *time_hints(log)),
-    )

@@ -46,12 +46,6 @@ def propose_columns(header: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def option_line(header: Sequence[str]) -> str:
-    """Return the options that name the proposed columns, to be copied."""
-    proposed = propose_columns(header)
-    return " ".join(column_option(kind, name) for kind, name in proposed.items())
-
-
 def column_option(option: str, column: str) -> str:
     """Return an option with the name of a column, for a shell."""
     return f"--{option} {shlex.quote(escape_text(column, MAX_VALUE))}"
@@ -72,7 +66,8 @@ def name_columns(header: Sequence[str] | None, sample: Sequence[str] = ()) -> st
     """Return what to do if a column is not known. Without a header, columns are positions."""
     if header:
         rows = column_lines(header, sample)
-        return f"name the columns, such as {option_line(header)}. The columns are:\n{rows}"
+        options = " ".join(column_option(*item) for item in propose_columns(header).items())
+        return f"name the columns, such as {options}. The columns are:\n{rows}"
     rows = column_lines([str(i + 1) for i in range(len(sample))], sample)
     todo = f"name the columns by position, such as {position_options(sample)}"
     return f"{todo}. The columns are:\n{rows}" if sample else todo
@@ -144,26 +139,16 @@ def reading_hints(log: InteractionLog, *, exclude_seen: bool, is_command: bool) 
     exclude_seen: top-n lists exclude the items of the history. is_command: the lines name options
     of the command, else arguments of `fit`.
     """
-    hints = [*log.hints, *user_hints(log), *(repeat_hints(log) if exclude_seen else ())]
-    return [hint.line(is_command=is_command) for hint in hints]
-
-
-def user_hints(log: InteractionLog) -> list[Hint]:
-    """Return the hint that one user has half of all interactions, or none."""
+    hints = list(log.hints)
     lengths, total = log.interactions.lengths, len(log.interactions.values)
-    if len(lengths) < 2 or total < MANY or 2 * lengths.max() < total:  # data-R88
-        return []
-    user = quote_text(log.user_ids[int(lengths.argmax())])
-    fact = f"{lengths.max() / total:.0%} of the interactions have the user {user}"
-    advice = "if it stands for unknown users, name another column with {}"
-    return [Hint(fact, "--user", "user", advice)]
-
-
-def repeat_hints(log: InteractionLog) -> list[Hint]:
-    """Return the hint that seen items should stay in top-n lists, or none."""
-    total = len(log.interactions.values)
-    if log.notes.get("repeats", 0) < REPEAT_SHARE * total:  # data-R88
-        return []
-    share = f"{log.notes['repeats'] / total:.0%} of the interactions"
-    fact = f"{share} repeat an item of the user, but lists exclude seen items"
-    return [Hint(fact, "--include-seen", "exclude_seen=False")]
+    if len(lengths) > 1 and total >= MANY and 2 * lengths.max() >= total:  # data-R88
+        user = quote_text(log.user_ids[int(lengths.argmax())])
+        fact = f"{lengths.max() / total:.0%} of the interactions have the user {user}"
+        advice = "if it stands for unknown users, name another column with {}"
+        hints.append(Hint(fact, "--user", "user", advice))
+    repeats = log.notes.get("repeats", 0)
+    if exclude_seen and repeats >= REPEAT_SHARE * total:
+        share = f"{repeats / total:.0%} of the interactions"
+        fact = f"{share} repeat an item of the user, but lists exclude seen items"
+        hints.append(Hint(fact, "--include-seen", "exclude_seen=False"))
+    return [hint.line(is_command=is_command) for hint in hints]

@@ -6,6 +6,7 @@ Text is ISO-8859-1. Genres are an item feature; gender, age and occupation are u
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers.columns import ReaderInput, resolve_columns
@@ -50,21 +51,14 @@ def is_float(text: str) -> bool:
     return True
 
 
-def read_movielens(source: ReaderInput) -> RawLog:
-    """Read `user::item::rating::time`."""
-    return read_ratings(COLONS, source)
-
-
-def read_movielens_tab(source: ReaderInput) -> RawLog:
-    """Read user, item, rating and time, separated by tabs."""
-    return read_ratings(TABS, source)
-
-
 def read_ratings(text_format: TextFormat, source: ReaderInput) -> RawLog:
     """Read lines of user, item, rating and time."""
     rows = [line.split(text_format.delimiter) for line in read_first_lines(source.file)]
     layout = resolve_columns(source, RATINGS, len(RATINGS), rows)
     return read_text(text_format, layout, source)
+
+
+read_movielens, read_movielens_tab = partial(read_ratings, COLONS), partial(read_ratings, TABS)
 
 
 def read_movies_dat(file: DataFile, tally: Tally) -> SideInfo:

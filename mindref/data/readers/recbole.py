@@ -18,7 +18,7 @@ from mindref.data.readers.columns import (
 )
 from mindref.data.readers.interactions import Record
 from mindref.data.readers.lines import Head, read_first_lines
-from mindref.data.readers.sequences import split_words, untimed_log
+from mindref.data.readers.sequences import split_words
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.text import TextFormat, read_text
 from mindref.errors import DataError, say
@@ -65,7 +65,7 @@ def read_recbole(source: ReaderInput) -> RawLog:
     reject_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
     records = ATOMIC.read(source.file, source.tally)
     interactions = longest_histories(records, layout, lists[0], source.tally)
-    return untimed_log(interactions, source)
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def longest_histories(

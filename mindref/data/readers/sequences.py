@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from mindref.data.assemble import RawLog
 from mindref.data.numbering import Interaction
@@ -27,22 +27,16 @@ def is_pairs(head: Head) -> bool:
 
 def read_pairs(source: ReaderInput) -> RawLog:
     """Read two words a line, separated by spaces or tabs."""
-    return untimed_log(pair_interactions(source.file, source.tally), source)
 
+    def interactions() -> Iterator[Interaction]:
+        for number, text in read_text_lines(source.file, source.tally):
+            words = split_words(text)
+            if len(words) == 2:
+                yield words[0], words[1], 0.0
+            else:
+                source.tally.add_damaged(number, f"{len(words)} words instead of 2")
 
-def pair_interactions(file: DataFile, tally: Tally) -> Iterator[Interaction]:
-    """Yield the interaction of every line of two words."""
-    for number, text in read_text_lines(file, tally):
-        words = split_words(text)
-        if len(words) != 2:
-            tally.add_damaged(number, f"{len(words)} words instead of 2")
-            continue
-        yield words[0], words[1], 0.0
-
-
-def untimed_log(interactions: Iterable[Interaction], source: ReaderInput) -> RawLog:
-    """Return the interactions of a file without times, with the item and user files."""
-    return RawLog([interactions], False, source.items, source.users)
+    return RawLog([interactions()], False, source.items, source.users)
 
 
 def rows_of_words(head: Head) -> list[list[str]]:
@@ -75,29 +69,29 @@ def is_sessions(head: Head) -> bool:
 
 
 def read_sequences(source: ReaderInput) -> RawLog:
-    """Read `user item item ...`."""
-    return untimed_log(sequence_interactions(source.file, source.tally), source)
+    """Read `user item item ...`. A second line of a user is damaged."""
 
+    def interactions() -> Iterator[Interaction]:
+        users: set[str] = set()
+        for number, text in read_text_lines(source.file, source.tally):
+            user, *items = split_words(text)
+            if user in users:
+                reason = f"user {user!r} had a line before (or are these sessions?)"
+                source.tally.add_damaged(number, reason)
+                continue
+            users.add(user)
+            source.tally.counts["empty_rows"] += not items
+            for item in items:
+                yield user, item, 0.0
 
-def sequence_interactions(file: DataFile, tally: Tally) -> Iterator[Interaction]:
-    """Yield the interactions of every line. A second line of a user is damaged."""
-    users: set[str] = set()
-    for number, text in read_text_lines(file, tally):
-        user, *items = split_words(text)
-        if user in users:
-            tally.add_damaged(number, f"user {user!r} had a line before (or are these sessions?)")
-            continue
-        users.add(user)
-        tally.counts["empty_rows"] += not items
-        for item in items:
-            yield user, item, 0.0
+    return RawLog([interactions()], False, source.items, source.users)
 
 
 def read_sessions(source: ReaderInput) -> RawLog:
     """Read `item item ...`. The user of a line is the line number."""
     lines = read_text_lines(source.file, source.tally)
     interactions = ((str(n), item, 0.0) for n, text in lines for item in split_words(text))
-    return untimed_log(interactions, source)
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def read_s3rec_attributes(file: DataFile, tally: Tally) -> SideInfo:
