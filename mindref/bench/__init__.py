@@ -7,7 +7,6 @@
     jax_step     the same in JAX, as one jitted function
     worker       the process of one contender and its timed tasks; `workers` controls the processes
     timing       interleaved rounds, summaries of times, ratios of rows
-    lower_bound  lower bound on the time of a step
     machine      facts about the machine, memory of a process
     run          a whole run, and runs that vary one size
     report       tables and plots of a result

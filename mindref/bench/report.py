@@ -21,13 +21,11 @@ class BenchTable(NamedTuple):
 
 
 def report_parts(result: dict[str, Any]) -> Iterator[str | BenchTable]:
-    """Yield lines, a table per task, the lower bound, and a table per varied size."""
+    """Yield lines, a table per task, and a table per varied size."""
     yield from heading_lines(result)
     for task, rows in result["tasks"].items():
         yield task_table(task, rows, result)
         yield from failure_lines(rows, task_contenders(task, result))
-    if result["lower_bound"] is not None:
-        yield from lower_bound_lines(result["lower_bound"])
     for size in dict.fromkeys(row["size"] for row in result["scaling"]):
         rows = [row for row in result["scaling"] if row["size"] == size]
         yield scaling_table(size, rows)
@@ -97,10 +95,8 @@ def task_table(task: str, rows: dict[str, Any], result: dict[str, Any]) -> Bench
     base = result["relative_to"]
     heads = ["", "median ms", "quartiles", TASKS[task].rate, f"x {base or 'none'}", "quartiles"]
     heads.append("MB")
-    if task == "step" and result["lower_bound"]:
-        heads += ["GEMM peak", "x lower bound", "x as written"]
     cells = [
-        [name, *time_cells(row), *bound_cells(row)] if "seconds" in row else [name, "not usable"]
+        [name, *time_cells(row)] if "seconds" in row else [name, "not usable"]
         for name in task_contenders(task, result)
         for row in [rows.get(name, {})]
     ]
@@ -136,36 +132,10 @@ def time_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def bound_cells(row: dict[str, Any]) -> list[str]:
-    """Return the cells of the lower bound, which only a step has."""
-    if "times_lower_bound" not in row:
-        return []
-    times = (f"{row[name]:.2f}" for name in ("times_lower_bound", "times_as_written"))
-    return [f"{row['share_of_peak']:.0%}", *times]
-
-
 def milliseconds(seconds: float) -> str:
     """Return seconds as milliseconds with three digits."""
     value = seconds * 1000
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def lower_bound_lines(bound: dict[str, Any]) -> list[str]:
-    """Return the lower bound of a step and its parts."""
-    work, traffic = sum(bound["flops"].values()), sum(bound["bytes"].values())
-    gemm, copy = bound["gemm_flops_per_second"], bound["copy_bytes_per_second"]
-    flops = {name: part for name, part in bound["flops"].items() if part}
-    parts = ", ".join(f"{name} {part / MEGA:,.0f}" for name, part in flops.items())
-    counts = bound["counts"]
-    shared, as_written = (milliseconds(bound[x]) for x in ("seconds", "seconds_as_written"))
-    return [
-        f"lower bound, distinct items once: {shared} ms, {work / MEGA:,.0f} MFLOP ({parts}) at"
-        f" {gemm / 1e9:,.0f} GFLOP/s, and {traffic / MEGA:,.1f} MB at {copy / 1e9:,.1f} GB/s",
-        f"lower bound, as written: {as_written} ms, one vote per behaviour and all K interests"
-        " forward and backward",
-        f"mean batch: {counts['behaviours']:,.0f} behaviours,"
-        f" {counts['touched']:,.0f} rows of the item table",
-    ]
 
 
 def scaling_table(size: str, rows: list[dict[str, Any]]) -> BenchTable:

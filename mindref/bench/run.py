@@ -10,9 +10,7 @@ from mindref.backend import list_backends, load_backend
 from mindref.bench import machine, timing
 from mindref.bench.choices import FRAMEWORK_STEPS, SCALED_SETTINGS
 from mindref.bench.contenders import thread_environment, uses_jax
-from mindref.bench.lower_bound import add_bound_ratios, lower_bound_report
 from mindref.bench.timing import add_loss_agreement, add_ratios
-from mindref.bench.worker import LOWER_BOUND
 from mindref.bench.workers import WorkerFailed, WorkerPool
 from mindref.bench.workload import WorkloadSettings, recipe_config, unused_sizes
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
@@ -22,7 +20,6 @@ from mindref.process.threads import usable_cores
 FORMAT = 1  # version of the result of `run_bench`
 DEFAULT_BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
 MIN_ROUNDS = 3  # even for the slowest task
-STEP_ONLY = (LOWER_BOUND, *FRAMEWORK_STEPS)  # time no other task than the step
 TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")
 
 
@@ -130,17 +127,12 @@ def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
 def time_contenders(
     pool: WorkerPool, plan: BenchPlan, listener: ProgressListener
 ) -> dict[str, Any]:
-    """Return contenders, tasks, the lower bound, and the base of the ratios."""
+    """Return contenders, tasks, and the base of the ratios."""
     jobs = {name: (name, plan.settings) for name in plan.names}
     facts = start_workers(pool, jobs, plan, listener)
     if not facts and plan.device == "cuda":
         got = "; ".join(f"{name}: {pool.reasons[name]}" for name in plan.names)
         raise BackendError(say("--device", "a backend that supports this device", got))
-    bound_facts = None
-    if "step" in plan.tasks and facts:
-        job = worker_job(LOWER_BOUND, plan.settings, ())
-        pool.start(LOWER_BOUND, job, thread_environment(LOWER_BOUND, plan.settings.threads))
-        bound_facts = pool.wait_until_ready(LOWER_BOUND)
     contenders: dict[str, dict[str, Any]] = {}
     for name in plan.names:
         if name in facts:
@@ -150,21 +142,17 @@ def time_contenders(
             contenders[name] = {"usable": False, "reason": pool.reasons[name]}
     default = next((name for name in DEFAULT_BASES if name in facts), next(iter(facts), None))
     base = plan.base or default
-    tasks, bound = {}, None
+    tasks = {}
     for task in plan.tasks:
         rows = time_task(pool, plan, task, listener)
-        measured = rows.pop(LOWER_BOUND, None)
         count = plan.settings.batch if task == "step" else plan.settings.users
         for row in timing.timed_rows(rows):
             row["rate"] = count / row["median"]  # examples or users per second
         add_ratios(rows, base)
         if task == "step":  # first steps start from equal parameters, so losses must agree
             add_loss_agreement(rows, base)
-        if bound_facts is not None and measured is not None:
-            bound = lower_bound_report(bound_facts["counts"], measured)
-            add_bound_ratios(rows, bound)
         tasks[task] = rows
-    return {"contenders": contenders, "relative_to": base, "tasks": tasks, "lower_bound": bound}
+    return {"contenders": contenders, "relative_to": base, "tasks": tasks}
 
 
 def worker_job(
@@ -217,7 +205,7 @@ def time_task(
     """Return name -> row of a task; the row of a failed contender has the error."""
     rows: dict[str, dict[str, Any]] = {}
     title, limit = title or task, plan.limit / max(len(pool.usable()), 1)
-    names = [name for name in pool.usable() if task == "step" or name not in STEP_ONLY]
+    names = [name for name in pool.usable() if task == "step" or name not in FRAMEWORK_STEPS]
     for name in names:
         listener.on_phase(f"{title}: warming up {name}")
         command = {"do": "begin", "task": task, "warm_up": plan.warm_up, "limit": limit}
@@ -244,10 +232,6 @@ def time_task(
 
     times = timing.run_interleaved(ready, plan.rounds, run, on_round)
     for name, seconds in times.items():
-        if name == LOWER_BOUND:
-            for rate in ("gemm", "copy"):
-                rows[name][rate] = max(answer[rate] for answer in answers[name])
-            continue
         rows[name] |= {"seconds": seconds, **timing.summarise_times(seconds)._asdict()}
         rows[name] |= request_or_error(pool, name, do="end")
     return rows

@@ -32,12 +32,9 @@ import numpy as np
 from mindref.backend import import_from_cwd
 from mindref.bench import contenders, machine, timing
 from mindref.bench.contenders import BackendContender, StepContender
-from mindref.bench.lower_bound import MachineRates, mean_counts
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
 from mindref.shapes import Array
-
-LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machine
 
 
 class ContenderTasks:
@@ -116,7 +113,7 @@ class WorkerState:
             "device": contender.device,
             "versions": machine.installed_versions(),
             "tables": 3 * int(contender.params.items.nbytes),  # values and two moments
-            "behaviours": mean_counts(workload).behaviours,
+            "behaviours": workload.mean_behaviours(),
         }
 
     def execute(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -172,9 +169,7 @@ def main() -> None:
     commands = read_commands()
     job = next(commands)
     try:
-        measures_rates = job["name"] == LOWER_BOUND
-        settings = WorkloadSettings.of(job["settings"])
-        state: Any = MachineRates(settings) if measures_rates else WorkerState(job)
+        state = WorkerState(job)
         send_answer(answers, state.facts)
     except FOREIGN_ERRORS as error:
         send_answer(answers, {"error": error_line(error)})

@@ -122,6 +122,11 @@ class Workload:
         """Return a new random generator for a purpose."""
         return np.random.default_rng([self.settings.seed, *purpose])
 
+    def mean_behaviours(self) -> float:
+        """Return the mean number of behaviours of a batch, without padding."""
+        masks = [split_batch(batch)[0].histories.mask for batch in self.batches]
+        return float(np.mean([mask.sum() for mask in masks]))
+
     @cached_property
     def probabilities(self) -> Floats:
         """Probability of each item (N,)."""

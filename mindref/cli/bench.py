@@ -112,8 +112,7 @@ def bench_command(
     directly in PyTorch and in JAX, on the CPU; they have no other task.
 
     The tables show median and quartiles over the rounds, the ratio per round, and the memory of the
-    process (without GPU memory). A training step is also compared with its lower bound: measured
-    GEMM peak of the CPU plus memory traffic.
+    process (without GPU memory).
 
     Exit code 0: at least one contender was timed; 1: none; 2: none supports the device.
     """
