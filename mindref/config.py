@@ -246,7 +246,10 @@ class Config:
 
     @property
     def effective_power(self) -> float:
-        """The power p of label-aware attention: 0, equal weights, if `attention` is not "label"."""
+        """The power p of label-aware attention: 0, equal weights, if `attention` is not "label".
+
+        mindref/ops/label_attention.py checks it (label_attention-R15).
+        """
         return self.power if self.attention == "label" else 0.0
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The result of a top-n search."""
+"""The result of a top-n search. `search_top_n` in exact.py is the search of the catalogue."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Recommended lists of all users of a run, in one file or in shards.
 
-Spec: specs/recall.md, recall-R35 to recall-R38.
+A shard is a range of blocks of users. mindref/recall/lists.py writes its lists, and the text around
+them. Spec: specs/recall.md, recall-R35 to recall-R38.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A declaration is a type: `str`, `int`, `float`, `bool`, `object` (any value), `T
 `Literal[...]`, `list[T]`, `dict[str, T]`, `tuple[S, T]` (a list of two values), or a TypedDict or
 dataclass (the fields of an object). `Annotated[T, Rule(...)]` adds a range. A bool is no number. A
 `float` may be written without a fraction. The declaration is also the type of the values for a type
-checker.
+checker. metadata.py declares the values of config.json and of the headers of arrays.
 """
 
 from __future__ import annotations
