@@ -122,18 +122,18 @@ def bench_command(
 
     num_threads = min(2, usable_cores()) if threads is None else threads
     widths = tuple(positive_integer("--hidden", word) for word in split_names(hidden))
-    how = {name: options.pop(name) for name in BenchPlan._fields if name in options}
+    plan_options = {name: options.pop(name) for name in BenchPlan._fields if name in options}
     model = options.pop("model")
     names = split_names(backends or "")
     if backends is None:
-        names = installed_contenders(how["device"], model)
+        names = installed_contenders(plan_options["device"], model)
     sizes = explicit_sizes(model, {**options, "hidden": widths})
     plan = BenchPlan(
         names=names,
         settings=WorkloadSettings.for_model(model, **sizes, threads=num_threads),
         tasks=check_names_known("--tasks", tasks, tuple(TASKS)),
         scaling=check_names_known("--scaling", scaling, tuple(SCALED_SETTINGS)),
-        **how,
+        **plan_options,
     )
     check_bench_plan(plan)
     with bench_progress() as listener:

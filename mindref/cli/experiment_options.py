@@ -115,16 +115,16 @@ class ExperimentRequest:
     def __init__(
         self, options: ExperimentOptions, parameters: dict[str, Any], default_preset: str = "mind"
     ) -> None:
-        names = set(parameters)
-        self.reading = take_reading(parameters)
-        self.reading_names = names - set(parameters)
-        preset, self.changes = settings.read_changes(
-            options.preset, options.config_file, parameters
+        self.options = options
+        setting_values = dict(parameters)
+        self.reading = take_reading(setting_values)  # removes the reading options
+        self.reading_names = parameters.keys() - setting_values.keys()
+        self.preset, self.changes = settings.read_changes(
+            options.preset, options.config_file, setting_values
         )
-        self.options, self.preset = options, preset
-        self.protocol = options.protocol or default_protocol(preset)
+        self.protocol = options.protocol or default_protocol(self.preset)
         fallback = "mind" if "model" in self.changes else default_preset
-        self.config: Config = Config.of(preset or fallback, self.changes)
+        self.config: Config = Config.of(self.preset or fallback, self.changes)
         settings.set_threads(options.threads, self.config.backend)
         self.out = self.check()
 

@@ -16,7 +16,8 @@ MISSING = (FileNotFoundError, NotADirectoryError)
 def read_run_config(run: Path) -> dict[str, Any]:
     """Return config.json of a run. A missing or damaged file gives {}; a later check reports it.
 
-    Raises RunError or OSError if the file cannot be read: its number of threads is not known.
+    Raises RunError or OSError if the file exists and cannot be read, because then the number of
+    threads of the run is unknown.
     """
     try:
         check_folder(run)

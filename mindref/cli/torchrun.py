@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 
 def report_in_first_process(work: Callable[[], int]) -> int:
-    """Return the exit code of work. An error of all processes is raised only in the first one.
+    """Return the exit code of `work`; 2 for an error that another process prints.
 
-    The first process is that of each machine; the others exit with code 2.
+    The first process of each machine raises an error of all processes. ProcessLost is raised in
+    every process, because it concerns only this one.
     """
     try:
         return work()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -115,11 +116,11 @@ class TrainingMeter:
         self.compiled = self.started  # end of the first step, which may compile
 
     def add(self, step: int, loss: float) -> None:
-        """Add a step."""
+        """Add a step with its loss. The loss has a weight of 2 % in the average."""
         if step == self.first + 1:
             self.compiled = self.clock()
         self.step = step
-        self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
+        self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
 
     @property
     def rate(self) -> float:

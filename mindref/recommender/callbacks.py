@@ -141,7 +141,8 @@ def training_events(trainer: TrainingRun, events: TrainingEvents) -> Iterator[No
         try:
             events.end(None)
         except FOREIGN_ERRORS as second:
-            error.add_note(f"then {type(second).__name__}: {second}; {second.__notes__[-1]}")
+            name_of_callback = second.__notes__[-1]  # `send` adds it
+            error.add_note(f"then {type(second).__name__}: {second}; {name_of_callback}")
         raise
 
 

@@ -150,9 +150,10 @@ def start_warnings(
     seed: of the split. is_command: the error names options. Raises ConfigError if an earlier run
     was trained on a target of the log.
     """
-    split, log, warnings = prepared.split, prepared.loaded.log, list[str]()
     if not trainings:
         return []
+    split, log = prepared.split, prepared.loaded.log
+    warnings: list[str] = []
     for name, cases in (("validation", split.validation), ("test", split.test)):
         for trained in find_trained_targets(log, cases, name, (split.protocol, seed), trainings):
             if trained.kind == "certain":
@@ -174,7 +175,8 @@ def find_trained_targets(
     the training that may have used the most, and one that cannot be compared, if there are such.
     name: test or validation. split: protocol and seed of the cases.
     """
-    protocol, digest, total = split[0], fingerprint(log), len(cases.users)
+    protocol, _ = split
+    digest, total = fingerprint(log), len(cases.users)
     if protocol == NO_SPLIT:
         return []
     results: dict[Kind, list[TrainedTargets]] = {"certain": [], "possible": [], "unknown": []}
@@ -186,13 +188,14 @@ def find_trained_targets(
         else:
             continue
         results[kind].append(TrainedTargets(training, name, count, total, kind))
-    certain, possible, unknown = map(largest, results.values())
-    return certain or [*possible, *unknown]
+    certain = largest(results["certain"])
+    return certain or [*largest(results["possible"]), *largest(results["unknown"])]
 
 
 def largest(results: Sequence[TrainedTargets]) -> list[TrainedTargets]:
-    """Return the result with the largest count; [] if all counts are zero."""
-    return sorted((x for x in results if x.num_trained), key=lambda x: -x.num_trained)[:1]
+    """Return the result with the largest count, as a list; [] if all counts are zero."""
+    most = max(results, key=lambda x: x.num_trained, default=None)
+    return [most] if most is not None and most.num_trained else []
 
 
 def count_possible(
@@ -213,15 +216,15 @@ def count_possible(
 
 
 def extends(log: InteractionLog, protocol: str, training: EarlierTraining) -> bool:
-    """Return whether both splits are leave_last_out, and the log can be a later state.
+    """Return whether a log can be a later state of the log of a training, both leave_last_out.
 
-    It is then assumed that the log has only later interactions in addition. Interactions that
-    options of the earlier run left out of its log are not detected.
+    Then the log is assumed to have only later interactions in addition. Interactions that options
+    of the earlier run left out of its log are not detected.
     """
     is_larger = 0 < training.interactions <= len(log.interactions.values)
     is_later = log.times is None or float(log.times.max()) >= (training.last_time or -np.inf)
-    both = {protocol, training.split} == {"leave_last_out"}
-    return both and is_larger and is_later  # model-R61
+    is_same_split = protocol == training.split == "leave_last_out"
+    return is_same_split and is_larger and is_later  # model-R61
 
 
 def count_trained(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:

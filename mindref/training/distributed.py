@@ -34,11 +34,15 @@ class FailedElsewhere(MindrefError):
 def rank_and_world_size() -> tuple[int, int]:
     """Return rank and world size from the environment variables of torchrun."""
     world = environment_number("WORLD_SIZE", "1", 1, 1_000_000)
-    return (environment_number("RANK", "", 0, world - 1), world) if world > 1 else (0, 1)
+    rank = environment_number("RANK", "", 0, world - 1) if world > 1 else 0
+    return rank, world
 
 
 def environment_number(name: str, default: str, low: int, high: int) -> int:
-    """Return an integer from the environment. Raises ConfigError for anything else."""
+    """Return an integer from `low` to `high` from the environment. Raises ConfigError for others.
+
+    default: the text of a variable that is not set.
+    """
     word = os.environ.get(name, default)
     if not word.isdecimal() or not low <= int(word) <= high:
         requirement, todo = f"an integer from {low} to {high}", "start the processes with torchrun"
@@ -99,7 +103,10 @@ class Ranks(NamedTuple):
             raise ProcessLost(f"{type(error).__name__}: {error}") from error
 
     def together(self, work: Callable[[], T]) -> T:
-        """Call `work` in every process. If it fails in one, rank 0 raises the error and all end."""
+        """Return the result of `work`, called in every process. If it fails in one, all raise.
+
+        Rank 0 raises the error, the other ranks raise FailedElsewhere.
+        """
         if not self.several:
             return work()
         try:
@@ -128,14 +135,14 @@ class Ranks(NamedTuple):
         answer: T = self.gather(result)[0]
         return answer
 
-    def same(self, words: dict[str, Any]) -> None:
+    def check_same(self, values: dict[str, Any]) -> None:
         """Raise MindrefError unless every process has the same values as rank 0."""
-        answers = self.gather(words)
-        failures = ["" for _ in answers]
-        for rank, answer in enumerate(answers):
-            for name, word in answers[0].items():
-                if answer[name] != word and not failures[rank]:
-                    failures[rank] = say(name, f"that of the first process, {word}", answer[name])
+        by_rank = self.gather(values)
+        failures = ["" for _ in by_rank]
+        for rank, got in enumerate(by_rank):
+            for name, value in by_rank[0].items():
+                if got[name] != value and not failures[rank]:
+                    failures[rank] = say(name, f"that of the first process, {value}", got[name])
         self.check(failures)
 
     def polled(self, stop: Callable[[], bool]) -> Callable[[], bool]:

@@ -156,11 +156,12 @@ def items_with_rows(batch: Any, catalogue: Catalogue, rows: Sequence[int]) -> tu
     """Return the items of a batch, ascending, that use one of these rows."""
     shared = getattr(batch, "shared", batch)
     id_arrays = [shared.histories.items[shared.histories.mask]]
-    id_arrays += [getattr(shared, n).ravel() for n in ("target", "negatives", "candidates")
-              if hasattr(shared, n)]  # fmt: skip
+    for name in ("target", "negatives", "candidates"):
+        if hasattr(shared, name):
+            id_arrays.append(getattr(shared, name).ravel())
     ids = np.unique(np.concatenate(id_arrays))
-    parts = np.isin(catalogue.rows[ids], rows) & (catalogue.weights[ids] != 0)
-    return tuple(ids[parts.any(axis=1)].tolist())
+    uses_row = np.isin(catalogue.rows[ids], rows) & (catalogue.weights[ids] != 0)  # (M, F)
+    return tuple(ids[uses_row.any(axis=1)].tolist())
 
 
 def name_ids(

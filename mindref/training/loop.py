@@ -68,7 +68,8 @@ def initial_state(config: FamilyConfig, sizes: Sizes) -> TrainingState:
     """Return the state before the first step."""
     family, rng = family_of(config.model), make_rng(config.seed, "parameters")
     params = family.init(rng, config, sizes)
-    return TrainingState(params, optimiser.init(flatten(params)), 0, -1.0, 0)
+    moments = optimiser.init(flatten(params))
+    return TrainingState(params, moments, best_step=0, best_value=-1.0, waited=0)
 
 
 def fit_model(

@@ -50,19 +50,20 @@ class TimeBudget:
     def count_validation(self) -> TimeUsed:
         """Return the time used after a validation, for the checkpoint that follows."""
         if self.limit:
-            seconds = self.validation = self.lap()
-            expected = expected_seconds(self.used.validation, seconds + self.checkpoint)
+            self.validation = self.lap()
+            measured = self.validation + self.checkpoint
+            expected = expected_seconds(self.used.validation, measured)
             self.used = self.used._replace(validation=expected)
-            self.spend(seconds)
+            self.spend(self.validation)
         return self.used
 
     def count_checkpoint(self) -> TimeUsed:
         """Return the time used after a checkpoint."""
         if self.limit:
-            seconds = self.checkpoint = self.lap()
-            expected = max(self.used.validation, self.validation + seconds)
+            self.checkpoint = self.lap()
+            expected = max(self.used.validation, self.validation + self.checkpoint)
             self.used = self.used._replace(validation=expected)
-            self.spend(seconds)
+            self.spend(self.checkpoint)
         return self.used
 
     def lap(self) -> float:

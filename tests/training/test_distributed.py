@@ -99,7 +99,7 @@ def test_what_fails_for_one_fails_for_all_and_the_first_says_why(failing):
 
 
 def test_words_that_differ_are_named():
-    first, second = meet(2, lambda ranks: ranks.same({"--seed": 3, "log": f"{ranks.rank:x}"}))
+    first, second = meet(2, lambda ranks: ranks.check_same({"--seed": 3, "log": f"{ranks.rank:x}"}))
     assert str(first) == "process 1 of 2: log: expected that of the first process, 0, got 1"
     assert isinstance(second, FailedElsewhere)
 

@@ -92,31 +92,35 @@ def draw_histories(
 
 
 def check_export(run: RunTower, model: Model, users: CheckedUsers) -> ExportCheck:
-    """Compare the results of a file with the reference. Raises RunError for a broken reference."""
-    true, rounded = (
-        reference_interests(which, users) for which in (model, other_dtype_model(model))
-    )
-    for which in (true, rounded):  # a file holds float32
-        if not np.isfinite(which.vectors).all():
+    """Return the comparison of a file with the reference.
+
+    Raises RunError if the interests of the reference are not finite.
+    """
+    true = reference_interests(model, users)
+    rounded = reference_interests(other_dtype_model(model), users)
+    for reference in (true, rounded):  # a file holds float32
+        if not np.isfinite(reference.vectors).all():
             expected = "finite numbers in float32"
             raise RunError(say("interests of the run", expected, "others", "train it again"))
     servable_rows = ServableItems.of(model.catalogue).to_rows(users.histories)
     exported_users = users._replace(histories=servable_rows)
     exported, active = exported_interests(run, model.config.window, exported_users)
-    shape = (exported.shape, active.shape) == (true.vectors.shape, true.active.shape)
-    difference, rounding = np.inf, largest_relative_difference(rounded.vectors, true.vectors)
-    if shape:
+    difference = absolute = np.inf
+    active_differ = true.active.size
+    if (exported.shape, active.shape) == (true.vectors.shape, true.active.shape):
         difference = largest_relative_difference(exported, true.vectors)
+        absolute = float(np.abs(exported - true.vectors).max())
+        active_differ = int((active != true.active).sum())
+    rounding = largest_relative_difference(rounded.vectors, true.vectors)
     allowed = FLOAT32 + MAGNIFIED * rounding
-    differ = int((active != true.active).sum()) if shape else true.active.size
     return ExportCheck(
-        users=len(users.histories) - 1,
+        users=len(users.histories) - 1,  # without the one that has no behaviours
         histories=users.origin,
-        agrees=bool(difference <= allowed) and differ == 0,  # False for NaN
-        difference=float(difference),
-        allowed=float(allowed),
-        absolute=float(np.abs(exported - true.vectors).max()) if shape else np.inf,
-        active_differ=differ,
+        agrees=difference <= allowed and active_differ == 0,  # False for NaN
+        difference=difference,
+        allowed=allowed,
+        absolute=absolute,
+        active_differ=active_differ,
     )
 
 
@@ -143,13 +147,13 @@ def exported_interests(run: RunTower, window: int, users: CheckedUsers) -> tuple
     for first in range(0, len(users.histories), BLOCK):
         which = np.arange(first, min(first + BLOCK, len(users.histories)))
         rows = users.histories.take(which)
-        places = min(int(rows.lengths.max()), window + OLDER) + 1
-        items, mask = pad_histories(rows, places)
-        strange = np.resize(np.array(NOTHING), items.shape)
+        length = min(int(rows.lengths.max()), window + OLDER) + 1
+        items, mask = pad_histories(rows, length)
+        invalid_ids = np.resize(np.array(NOTHING), items.shape)
         profiles = [users.profiles[which]] if users.profiles.shape[1] else []
-        blocks.append(run(np.where(mask, items, strange), mask, *profiles))
-    interests_, active = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return interests_, active
+        blocks.append(run(np.where(mask, items, invalid_ids), mask, *profiles))
+    interests, active = zip(*blocks, strict=True)
+    return np.concatenate(interests), np.concatenate(active)
 
 
 def largest_relative_difference(exported: Array, true: Array) -> float:

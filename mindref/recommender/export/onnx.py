@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -141,13 +142,13 @@ class Graph:
     def external_tensors(self, file: BinaryIO, location: str) -> Iterator[TensorProto]:
         """Yield the constants; write those that are not SMALL to the file at `location`.
 
-        A message of Protocol Buffers cannot contain 2 GiB, so these bytes never are in one.
+        A message of Protocol Buffers cannot contain 2 GiB, so large constants are in this file.
         """
         for name, array in self.arrays.items():
             if array.nbytes <= SMALL:
                 yield numpy_helper.from_array(array, name)
                 continue
-            file.seek(-file.tell() % PAGE, 1)
+            file.seek(-file.tell() % PAGE, os.SEEK_CUR)  # to the start of a page
             dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
             tensor = TensorProto(name=name, data_type=dtype, dims=array.shape)
             tensor.data_location = TensorProto.EXTERNAL

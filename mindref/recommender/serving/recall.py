@@ -135,7 +135,7 @@ class RequestedLists:
 
 
 def count_blocks(users: int, size: int) -> int:
-    """Return the number of blocks."""
+    """Return the number of blocks of `size` users; the last one may have fewer."""
     return -(-users // size)
 
 

@@ -26,7 +26,8 @@ def find_similar_items(
     of messages. Raises DataError for an unknown item, ConfigError for a family without vectors.
     """
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
-    vectors, dense_id = served.item_vectors, served.names.find(item, subject)
+    vectors = served.item_vectors
+    dense_id = served.names.find(item, subject)
     if dense_id is None:
         raise served.names.unknown_error([item], subject, titles=True)
     item_filter, warnings = resolve_lists(served, only, exclude, None, 1)

@@ -164,17 +164,15 @@ def check_without_validation(
 ) -> None:
     """Raise ConfigError if a training on all interactions has no fixed number of steps.
 
-    has_steps: whether the number of steps was given, or taken from an earlier run. todo: advice.
+    has_steps: whether the number of steps was given, or taken from an earlier run. todo: advice
+    on how to give one.
     """
     if protocol != NO_SPLIT:
         return
     for name in ENDS:  # model-R51
         if value := getattr(config, name):
-            expected, todo = (
-                "0 with the split none",
-                "without validation, only steps end a training",
-            )
-            raise ConfigError(say(name, expected, value, todo))
+            reason = "without validation, only steps end a training"
+            raise ConfigError(say(name, "0 with the split none", value, reason))
     if family_of(config.model).by_steps and not has_steps:  # model-R51
         raise ConfigError(say("split none", "a number of steps", "no number", todo))
 

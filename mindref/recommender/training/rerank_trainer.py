@@ -172,7 +172,8 @@ def resume_reranker(
     path = recall or Path(facts["recall"]["run"])
     check_same_recall_run(run, facts, path)
     trainer = RerankTrainer(path, ServedModel.load(path, backend, device, data), config, run)
-    trainer.restore(run, None if recall is None else {"recall": trainer.facts()["recall"]})
+    moved = {} if recall is None else {"recall": trainer.facts()["recall"]}
+    trainer.restore(run, moved)
     return trainer
 
 

@@ -164,10 +164,10 @@ class Trainer(TrainingRun):
     def check_alike(self) -> None:
         """Raise MindrefError unless all processes have the same settings and the same log."""
         if self.ranks.several:
-            words = self.config.to_dict().items()
-            settings = {f"--{name.replace('_', '-')}": x for name, x in words}
+            settings = self.config.to_dict().items()
+            options = {f"--{name.replace('_', '-')}": value for name, value in settings}
             log = fingerprint(self.prepared.loaded.log)
-            self.ranks.same({**settings, "--split": self.plan.protocol, "log": log})
+            self.ranks.check_same({**options, "--split": self.plan.protocol, "log": log})
 
     def evaluate(self) -> dict[str, object]:
         """Return the report on the test cases, as plain values, and write it.
@@ -236,5 +236,5 @@ def resume_run(
     trainings = earlier_trainings(trainer.start)
     leaks = start_warnings(trainer.prepared, config.seed, trainings)
     trainer.warnings = [*left_out_warnings(trainer.start), *leaks]
-    trainer.restore(run, None if data is None else {"source": source.to_dict()})
+    trainer.restore(run, {} if data is None else {"source": source.to_dict()})
     return trainer

@@ -149,7 +149,7 @@ class TrainingRun:
     def restore(self, run: Path, moved: Mapping[str, object] | None = None) -> None:
         """Load the last state on disk; without one, training starts from the first step.
 
-        moved: facts of config.json with a new path, which are stored.
+        moved: entries of config.json that replace those of the run, because a path has changed.
         """
         _, facts = self.load_config(run)
         self.identity = checkpoint.run_identity(self.config, facts)
@@ -160,9 +160,8 @@ class TrainingRun:
             # titles in the log may have changed since the training
             current["items"] = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
         if (run / array_files.STATE).exists():
-            fresh = self.state
-            loaded = checkpoint.load_state(run, self.identity, self.config.model)
-            self.state, self.validations = loaded
+            fresh, name = self.state, self.config.model
+            self.state, self.validations = checkpoint.load_state(run, self.identity, name)
             if self.family.by_steps:
                 checkpoint.check_fits(run, self.state, fresh)
             if first:
@@ -278,4 +277,5 @@ class TrainingRun:
                 for name, x in table.items()
             }
             digest = array_files.arrays_digest(arrays, {})
-            self.ranks.same({f"parameters and moments after step {state.moments.step}": digest})
+            name = f"parameters and moments after step {state.moments.step}"
+            self.ranks.check_same({name: digest})

@@ -6,7 +6,7 @@ value; rows of new items begin at the vectors of their features, or at the mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,18 +67,15 @@ class WarmStart(NamedTuple):
             raise RunError(say(subject, expected, "a run of an older version", "train it again"))
         old = self.config
         settings = [x.name for x in fields(Config)]
-        differing = [name for name in settings if getattr(old, name) != getattr(config, name)]
-        names = [name for name in differing if name in FEATURES]
-        if not names and parameter_shapes(old) != parameter_shapes(config):
-            reshaping = [name for name in differing if changes_shape(old, config, name)]
-            names = reshaping or differing
-        if names:  # model-R55
-            expected, got = (
-                ", ".join(f"{name} {setting_text(getattr(x, name))}" for name in names)
-                for x in (old, config)
-            )
+        changed = [name for name in settings if getattr(old, name) != getattr(config, name)]
+        rejected = [name for name in changed if name in FEATURES]
+        if not rejected and parameter_shapes(old) != parameter_shapes(config):
+            # if no setting alone changes a shape, all changed settings are named
+            rejected = [name for name in changed if changes_shape(old, config, name)] or changed
+        if rejected:  # model-R55
+            expected = f"the settings of that run, {settings_text(old, rejected)}"
             todo = "leave the setting out, or train without the start"
-            raise RunError(say(subject, f"the settings of that run, {expected}", got, todo))
+            raise RunError(say(subject, expected, settings_text(config, rejected), todo))
 
     def check_items(self, log: InteractionLog) -> None:
         """Raise RunError if the log has no item that the earlier run has trained."""
@@ -166,9 +163,15 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return {name: x.shape for name, x in flatten(params).items()}
 
 
-def setting_text(value: object) -> str:
-    """Return a setting as it is typed."""
-    return ",".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+def settings_text(config: Config, names: Sequence[str]) -> str:
+    """Return the named settings as they are typed: `width 64, user_features age,gender`."""
+    texts = []
+    for name in names:
+        value = getattr(config, name)
+        if isinstance(value, tuple):
+            value = ",".join(map(str, value)) or "none"
+        texts.append(f"{name} {value}")
+    return ", ".join(texts)
 
 
 def start_state(
@@ -198,24 +201,25 @@ def start_state(
 
 
 def item_table_rows(served: ServedModel, log: InteractionLog, config: Config) -> Ints:
-    """Return the row (V,) of each row of the new item table in the earlier one; -1 if it is new.
+    """Return for each row of the new item table (V,) its row in the earlier table, or -1.
 
-    The row of an item or a value that no training example used is new: only negatives moved it.
+    An item, or a value of an item feature, has -1 if the earlier table lacks it, or if no training
+    example of the earlier run used it: only negatives changed such a row.
     """
     is_trained = trained_rows(served.model.catalogue, len(served.model.params.items))
     ids = served.items.ids
-    rows = match_rows(ids, log.item_ids, 0)  # model-R56
-    first = len(ids)
-    stored = served.facts.get("item_features", {})
+    matched = match_rows(ids, log.item_ids, 0)  # model-R56
+    first = len(ids)  # row of the first value of a feature
+    earlier_values = served.facts.get("item_features", {})
     for feature in select_features(log.item_features, config.item_features, "item"):
-        rows += match_rows(stored[feature.name], feature.values, first)
-        first += len(stored[feature.name])
-    mapped = np.array(rows, np.int64)
-    return np.where((mapped >= 0) & is_trained[mapped], mapped, -1)
+        matched += match_rows(earlier_values[feature.name], feature.values, first)
+        first += len(earlier_values[feature.name])
+    rows = np.array(matched, np.int64)
+    return np.where((rows >= 0) & is_trained[rows], rows, -1)
 
 
 def match_rows(old: Iterable[str], new: Iterable[str], first: int) -> list[int]:
-    """Return for each name the index in `old` plus `first`; -1 if it is not in `old`."""
+    """Return for each name of `new` its index in `old` plus `first`; -1 if it is not in `old`."""
     index = {name: first + i for i, name in enumerate(old)}
     return [index.get(name, -1) for name in new]
 
@@ -228,7 +232,7 @@ def trained_rows(catalogue: Catalogue, rows: int) -> Bools:
 
 
 def profile_rows(old: Vocabulary, new: Vocabulary) -> Ints:
-    """Return the row (W,) of each row of the new profile table in the earlier one.
+    """Return for each row of the new profile table (W,) its row in the earlier table.
 
     A new value has the row "unknown" of its feature, which serving used for it (model-R34).
     """
