@@ -99,13 +99,13 @@ def check_packages() -> Finding:
     """Return the versions of the required packages."""
     lowest = {x.name: x.version.removeprefix(">=") for x in read_requirements() if not x.extra}
     versions = {name: installed_version(name) for name in dict.fromkeys((*CORE, *lowest))}
-    bad = [name for name, version in versions.items() if version is None]
-    bad += [
+    missing = [name for name, version in versions.items() if version is None]
+    too_old = [
         name
         for name, version in versions.items()
         if version and version_numbers(version) < version_numbers(lowest.get(name, ""))
     ]
-    needed = [f"{x}>={lowest[x]}" if x in lowest else x for x in bad]
+    needed = [f"{x}>={lowest[x]}" if x in lowest else x for x in (*missing, *too_old)]
     summary = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
     todo = install_libraries(*needed, upgrade=True) if needed else ""
     return Finding.of(summary, todo, versions, problem=bool(needed))

@@ -18,10 +18,8 @@ def cgroup_cores(
     for folder in cgroup_folders(root, membership):
         fields = " ".join(read_lines(folder / "cpu.max")).split()  # version 2: quota, period
         if not fields:  # version 1
-            fields = [
-                *read_lines(folder / "cpu.cfs_quota_us"),
-                *read_lines(folder / "cpu.cfs_period_us"),
-            ]
+            quota_file, period_file = folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us"
+            fields = [*read_lines(quota_file), *read_lines(period_file)]
         with suppress(ValueError, IndexError, ZeroDivisionError):
             limit = float(fields[0]) / float(fields[1])  # "max" and -1 mean no limit
             limits += [limit] if limit > 0 else []
@@ -36,10 +34,8 @@ def cgroup_memory(
     for folder in cgroup_folders(root, membership):
         for name in ("memory.max", "memory.limit_in_bytes"):
             with suppress(ValueError):
-                limits += [
-                    size for line in read_lines(folder / name) if (size := int(line)) < UNLIMITED
-                ]
-    return min(limits, default=None)
+                limits += [int(line) for line in read_lines(folder / name)]
+    return min((limit for limit in limits if limit < UNLIMITED), default=None)
 
 
 def cgroup_folders(root: Path, membership: Path) -> Iterator[Path]:

@@ -44,6 +44,7 @@ from mindref.run.array_files import (
     save_arrays,
 )
 from mindref.run.atomic import write_json, write_text
+from mindref.run.stored_json import check_json
 from mindref.training import optimiser
 from mindref.training.loop import TrainingState, Validation
 from mindref.training.time_budget import TimeUsed
@@ -169,15 +170,16 @@ def load_state(
 
 def check_fits(run: Path, state: TrainingState, fresh: TrainingState) -> None:
     """Raise RunError unless a loaded state has the shapes and dtypes of the initial state."""
-    for loaded, expected in zip(state_tables(state), state_tables(fresh), strict=True):
-        loaded_kinds = {name: (x.shape, x.dtype.name) for name, x in loaded.items()}
-        expected_kinds = {name: (x.shape, x.dtype.name) for name, x in expected.items()}
-        if loaded_kinds != expected_kinds:
-            names = {**expected_kinds, **loaded_kinds}
-            name = next(n for n in names if expected_kinds.get(n) != loaded_kinds.get(n))
-            expected_kind, got = expected_kinds.get(name, "none"), loaded_kinds.get(name, "none")
-            todo = retrain_hint(run)
-            raise RunError(say(f"{run / STATE}: {name}", str(expected_kind), got, todo))
+    for tables, fresh_tables in zip(state_tables(state), state_tables(fresh), strict=True):
+        for name in {**fresh_tables, **tables}:
+            expected, got = array_kind(fresh_tables.get(name)), array_kind(tables.get(name))
+            if got != expected:
+                raise RunError(say(f"{run / STATE}: {name}", expected, got, retrain_hint(run)))
+
+
+def array_kind(array: Numbers | None) -> str:
+    """Return the shape and the dtype of an array as text, or none without an array."""
+    return "none" if array is None else str((array.shape, array.dtype.name))
 
 
 def state_tables(state: TrainingState) -> tuple[Mapping[str, Numbers], ...]:
@@ -216,7 +218,7 @@ def load_config(run: Path) -> tuple[Config, dict[str, Any]]:
     for a folder with links that lead out of it, pipes or devices.
     """
     with explained_config(run, "the configuration of a run", "a run directory", "mindref train"):
-        facts = files.read_config(run, "the configuration of a run", ANEW, check_format)
+        facts = read_config(run, "the configuration of a run", ANEW)
         if is_reranker(facts["settings"].get("model")):  # din-R24
             todo = f"name its recall run: {facts['recall']['run']}"
             raise RunError(say(str(run), "a recall run", "a DIN run", todo))
@@ -229,13 +231,29 @@ def load_din_config(run: Path) -> tuple[DinConfig, dict[str, Any]]:
     """Return settings and facts of a DIN run, as `load_config`."""
     description, command = "the configuration of a DIN run", "mindref train --model din"
     with explained_config(run, description, "a DIN run", command):
-        facts = files.read_config(run, description, ANEW, check_format)
+        facts = read_config(run, description, ANEW)
         if not is_reranker(facts["settings"].get("model")):
             todo = f"name the folder that {command} made"
             raise RunError(say(str(run), "a DIN run", "a recall run", todo))
         config = DinConfig.restored(facts["settings"])
-        metadata.check_din_facts(facts)
+        check_json(facts, metadata.DinFacts, partial=True)
     return config, facts
+
+
+def read_config(run: Path, description: str, todo: str) -> dict[str, Any]:
+    """Return the values of config.json, without the format, which is checked first.
+
+    Raises RunError, FileNotFoundError if it is missing, and one of MALFORMED for other JSON.
+    """
+    files.check_folder(run)
+    path = run / "config.json"
+    values = files.read_json(path, description, todo)
+    check_format(path, values["format"])
+    values = files.unsealed(
+        path, values, description, f"put back the one that was written, or {todo}"
+    )
+    del values["format"]
+    return values
 
 
 @contextmanager

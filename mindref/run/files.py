@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -147,22 +147,6 @@ def malformed_error(path: Path, description: str, error: Exception, todo: str) -
     elif isinstance(error, KeyError):
         got = f"no {error}"
     return RunError(say(str(path), description, got, todo))
-
-
-def read_config(
-    run: Path, description: str, todo: str, check_format: Callable[[Path, object], None]
-) -> dict[str, Any]:
-    """Return the values of config.json, without the format, which is checked first.
-
-    Raises RunError, FileNotFoundError if it is missing, and one of MALFORMED for other JSON.
-    """
-    check_folder(run)
-    path = run / "config.json"
-    values = read_json(path, description, todo)
-    check_format(path, values["format"])
-    values = unsealed(path, values, description, f"put back the one that was written, or {todo}")
-    del values["format"]
-    return values
 
 
 def write_sealed(

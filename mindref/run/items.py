@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import chain
+from itertools import count
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from mindref.errors import RunError, say
 from mindref.run.atomic import write_text
@@ -44,12 +43,12 @@ def write_items(
 
 def items_text(ids: Sequence[str], counts: Iterable[int], titles: Sequence[str] | None) -> str:
     """Return the text of items.tsv."""
-    item_titles = titles if titles is not None else [""] * len(ids)
+    columns = zip(ids, counts, titles or [""] * len(ids), strict=True)
     rows = [
-        f"{escape(name)}\t{dense}\t{count}\t{escape(title)}"
-        for dense, (name, count, title) in enumerate(zip(ids, counts, item_titles, strict=True))
+        f"{escape(name)}\t{dense}\t{num_interactions}\t{escape(title)}\n"
+        for dense, (name, num_interactions, title) in enumerate(columns)
     ]
-    return "\n".join([HEADER, *rows]) + "\n"
+    return f"{HEADER}\n{''.join(rows)}"
 
 
 def text_digest(content: str) -> str:
@@ -80,8 +79,17 @@ def read_items(path: Path, expected: str | None = None) -> Items:
     try:
         check_file(path, WHAT, TODO)
         with path.open("rb") as stream:
-            for number, line in enumerate(item_lines(path, stream, sha256)):
-                add_item(items, path, number, line)
+            for number in count(1):
+                line = stream.readline(LONGEST)
+                if number > 1 and not line:
+                    break
+                sha256.update(line)
+                if not line.endswith(b"\n") or (number == 1 and line != f"{HEADER}\n".encode()):
+                    expected_line = f"the header {HEADER!r} and whole lines"
+                    got = repr(line[:80])
+                    raise RunError(say(f"{path}, line {number}", expected_line, got, TODO))
+                if number > 1:
+                    add_item(items, path, number, line[:-1].decode("utf-8"))
     except FileNotFoundError:
         raise RunError(say(str(path), WHAT, "no file", TODO)) from None
     except OSError as error:
@@ -94,26 +102,11 @@ def read_items(path: Path, expected: str | None = None) -> Items:
     return items
 
 
-def item_lines(path: Path, stream: BinaryIO, sha256: hashlib._Hash) -> Iterator[str]:
-    """Yield the lines after the header, and add all bytes to a digest. Raises RunError."""
-    # b"" marks the end of the file
-    all_lines = chain(iter(partial(stream.readline, LONGEST), b""), [b""])
-    for number, line in enumerate(all_lines):
-        if number and not line:
-            return
-        sha256.update(line)
-        if not line.endswith(b"\n") or (number == 0 and line != f"{HEADER}\n".encode()):
-            expected, got = f"the header {HEADER!r} and whole lines", repr(line[:80])
-            raise RunError(say(f"{path}, line {number + 1}", expected, got, TODO))
-        if number:
-            yield line[:-1].decode("utf-8")
-
-
 def add_item(items: Items, path: Path, number: int, line: str) -> None:
-    """Add the item of a line. Raises RunError for a malformed line."""
-    fields = line.split("\t")
-    if len(fields) != 4 or fields[1] != str(number) or not is_count_field(fields[2]):
-        subject, expected = f"{path}, line {number + 2}", f"id, {number}, count, title"
+    """Add the item of a line, counted from 1. Raises RunError for a malformed line."""
+    fields, dense = line.split("\t"), len(items.ids)
+    if len(fields) != 4 or fields[1] != str(dense) or not is_count_field(fields[2]):
+        subject, expected = f"{path}, line {number}", f"id, {dense}, count, title"
         raise RunError(say(subject, expected, repr(line[:80]), TODO))
     items.ids.append(unescape(fields[0]))
     items.counts.append(int(fields[2]))

@@ -164,11 +164,6 @@ def check_facts(facts: Mapping[str, Any]) -> None:
         raise InvalidValue("item_features", expected, item_features, got)
 
 
-def check_din_facts(facts: Mapping[str, Any]) -> None:
-    """Raise ValueError unless these are the facts of a DIN run."""
-    check_json(facts, DinFacts, partial=True)
-
-
 def check_header(header: Mapping[str, Any], family: str | None) -> None:
     """Raise ValueError unless the header of a file of arrays has values of the right types.
 

@@ -159,22 +159,25 @@ def open_fit_data(
     data: Any, items: Any, times: Any, reading: dict[str, Any], config: Config | None = None
 ) -> tuple[Source, LoadedLog]:
     """Return the source and the log of the data passed to `fit`, whose settings are `config`."""
-    table = isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names")
-    is_complete = data is None or table or isinstance(data, str | Path | InteractionLog)
-    if is_complete and not (items is None and times is None):
+    is_file = data is None or isinstance(data, str | Path)
+    is_table = (
+        isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names")
+    )
+    is_log = isinstance(data, InteractionLog)
+    if (is_file or is_table or is_log) and not (items is None and times is None):
         got = "none" if data is None else type(data).__name__
         raise ConfigError(say("fit: data", "users beside the items", got))
-    if isinstance(data, str | Path):
-        check_path_argument("fit: data", data)
-    if data is None or isinstance(data, str | Path):
+    if is_file:
+        if data is not None:
+            check_path_argument("fit: data", data)
         source = Source.of(data, reading if data is None else file_options(reading))
         return source, source.read(config)
-    if isinstance(data, InteractionLog):
+    if is_log:
         check_options("a log", reading, ())
         return Source(IN_MEMORY), LoadedLog(data)
     from mindref.data.frames import from_arrays, from_dataframe
 
-    if table:
+    if is_table:
         check_options("a table", reading, OF_TABLES)
         return Source(IN_MEMORY), LoadedLog(from_dataframe(data, **reading))
     if items is not None:

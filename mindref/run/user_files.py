@@ -76,18 +76,15 @@ def check_output(option: str, path: Path, inputs: Inputs) -> None:
     target, expected = Path(os.path.realpath(path)), "a file that is not in use"
     for folder in target.parents:
         if is_run(folder):
-            got, todo = (
-                f"{path}, inside the run directory {folder}",
-                "choose a file outside the folder",
-            )
+            got = f"{path}, inside the run directory {folder}"
+            todo = "choose a file outside the folder"
             raise ConfigError(say(option, expected, got, todo))  # faults-R15
     if not target.exists():
         return
     for description, source in inputs.items():
         if source is not None and any(is_same_file(target, x) for x in files_of(str(source))):
-            raise ConfigError(
-                say(option, expected, f"{path}, {description}", "choose another file")
-            )
+            got = f"{path}, {description}"
+            raise ConfigError(say(option, expected, got, "choose another file"))
 
 
 def is_same_file(target: Path, other: Path) -> bool:

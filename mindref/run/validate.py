@@ -70,16 +70,16 @@ def check_trained(params: Any, family: Any, config: Any, sizes: Sizes) -> None:
     sizes: sizes of the data, from the same run.
     """
     arrays = flatten(params)
-    most = sum(x.size for x in arrays.values()) + 1
-    one = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
-    blank = family.init(ShapeProbe(most), config, one)
-    expected_arrays = flatten(blank)
+    probe = ShapeProbe(sum(x.size for x in arrays.values()) + 1)
+    smallest = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
+    expected_arrays = flatten(family.init(probe, config, smallest))
     if sorted(arrays) != sorted(expected_arrays):
         raise ValueError(f"arrays {', '.join(arrays)}")
-    for name, like in expected_arrays.items():
-        shape = list(like.shape)
+    for name, expected in expected_arrays.items():
+        array, shape = arrays[name], expected.shape
         if name in FREE:
-            shape[0] = getattr(sizes, FREE[name]) if FREE[name] else len(arrays[name])
-        if list(arrays[name].shape) != shape or arrays[name].dtype != like.dtype:
-            got = f"{arrays[name].dtype} {arrays[name].shape}"
-            raise ValueError(f"{name} of {got}, not {like.dtype} {tuple(shape)}")
+            rows = getattr(sizes, FREE[name]) if FREE[name] else len(array)
+            shape = (rows, *shape[1:])
+        if array.shape != shape or array.dtype != expected.dtype:
+            got = f"{array.dtype} {array.shape}"
+            raise ValueError(f"{name} of {got}, not {expected.dtype} {shape}")

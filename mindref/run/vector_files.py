@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ import numpy as np
 from mindref.errors import ConfigError, DataError, say
 from mindref.process.requirements import install_extra
 from mindref.run import items as catalogue
-from mindref.run.tsv import escape
+from mindref.run.tsv import escape, tsv_line
 from mindref.shapes import Array, Ints
 
 if TYPE_CHECKING:
@@ -33,13 +34,44 @@ if TYPE_CHECKING:
 ROWS = 1 << 16  # rows of the item table per row group of Parquet
 
 
-class NpyTables(ExitStack):
-    """Writer of npy and TSV files. The tables of users are opened on first use."""
+Columns = Mapping[str, Sequence[str] | Sequence[int] | Ints]
+INTEGERS = ("count", "interest")  # columns of integers; all others are text
+
+
+class VectorTables(ExitStack, ABC):
+    """Writer of the tables of one format. A table is opened when its first rows are written."""
+
+    versions: dict[str, str]  # of the libraries that write
 
     def __init__(self, folder: Path, width: int) -> None:
         super().__init__()
-        self.folder, self.width, self.interests = folder, width, 0
-        self.versions = {"numpy": np.__version__}
+        self.folder, self.width = folder, width
+
+    @abstractmethod
+    def write_items(
+        self, ids: Sequence[str], titles: Sequence[str], counts: Sequence[int], vectors: Array
+    ) -> None:
+        """Write the item table: vectors (M, D) float32."""
+
+    @abstractmethod
+    def append(self, name: str, columns: Columns, vectors: Array | None = None) -> None:
+        """Append rows to a table: columns of equal length R and vectors (R, D) float32."""
+
+    def write_interests(self, users: Sequence[str], interests: Ints, vectors: Array) -> None:
+        """Append rows: user ids, interests (R,) and vectors (R, D) float32."""
+        self.append("interests", {"user": users, "interest": interests}, vectors)
+
+    def write_histories(self, users: Sequence[str], items: Sequence[str]) -> None:
+        """Append one row for each behaviour: user id and item id."""
+        self.append("histories", {"user": users, "item": items})
+
+
+class NpyTables(VectorTables):
+    """Writer of npy and TSV files."""
+
+    def __init__(self, folder: Path, width: int) -> None:
+        super().__init__(folder, width)
+        self.versions, self.num_vectors = {"numpy": np.__version__}, 0
         self.streams: dict[str, BinaryIO] = {}
 
     def write_items(
@@ -49,30 +81,25 @@ class NpyTables(ExitStack):
         catalogue.write_items(self.folder / "items.tsv", ids, counts, titles)
         np.save(self.folder / "items.npy", vectors, allow_pickle=False)
 
-    def write_interests(self, users: Sequence[str], interests: Ints, vectors: Array) -> None:
-        """Append rows: user ids, interests (R,) and vectors (R, D) float32."""
-        rows = zip(map(escape, users), interests.tolist(), strict=True)
-        lines = [f"{user}\t{interest}\n" for user, interest in rows]
-        self.append("interests.tsv", b"user\tinterest\n", "".join(lines).encode())
-        self.append("interests.npy", npy_header(0, self.width), vectors.tobytes())
-        self.interests += len(vectors)
-        stream = self.streams["interests.npy"]
-        stream.seek(0)  # NumPy reserves room for the number of rows
-        stream.write(npy_header(self.interests, self.width))
-        stream.seek(0, os.SEEK_END)
+    def append(self, name: str, columns: Columns, vectors: Array | None = None) -> None:
+        """Append lines, and the vectors of interests to an npy file."""
+        rows = zip(*columns.values(), strict=True)
+        lines = [tsv_line(*(escape(str(x)) for x in row)) for row in rows]
+        self.open(f"{name}.tsv", tsv_line(*columns).encode()).write("".join(lines).encode())
+        if vectors is not None:
+            stream = self.open(f"{name}.npy", npy_header(0, self.width))
+            stream.write(vectors.tobytes())
+            self.num_vectors += len(vectors)
+            stream.seek(0)  # NumPy reserves room for the number of rows
+            stream.write(npy_header(self.num_vectors, self.width))
+            stream.seek(0, os.SEEK_END)
 
-    def write_histories(self, users: Sequence[str], items: Sequence[str]) -> None:
-        """Append one row for each behaviour: user id and item id."""
-        rows = zip(map(escape, users), map(escape, items), strict=True)
-        lines = [f"{user}\t{item}\n" for user, item in rows]
-        self.append("histories.tsv", b"user\titem\n", "".join(lines).encode())
-
-    def append(self, name: str, header: bytes, content: bytes) -> None:
-        """Append to a file that is closed with this writer; a new file gets its header."""
+    def open(self, name: str, header: bytes) -> BinaryIO:
+        """Return a file that is closed with this writer; a new file gets its header."""
         if name not in self.streams:
             self.streams[name] = self.enter_context((self.folder / name).open("xb"))
             self.streams[name].write(header)
-        self.streams[name].write(content)
+        return self.streams[name]
 
 
 def npy_header(rows: int, width: int) -> bytes:
@@ -83,15 +110,11 @@ def npy_header(rows: int, width: int) -> bytes:
     return stream.getvalue()
 
 
-class ParquetTables(ExitStack):
-    """Writer of Parquet files. The tables of users are opened on first use.
-
-    Raises ConfigError without pyarrow.
-    """
+class ParquetTables(VectorTables):
+    """Writer of Parquet files. Raises ConfigError without pyarrow."""
 
     def __init__(self, folder: Path, width: int) -> None:
-        super().__init__()
-        self.folder, self.width = folder, width
+        super().__init__(folder, width)
         self.arrow, self.parquet = import_pyarrow()
         self.versions = {"pyarrow": self.arrow.__version__}
         self.writers: dict[str, ParquetWriter] = {}
@@ -99,37 +122,20 @@ class ParquetTables(ExitStack):
     def write_items(
         self, ids: Sequence[str], titles: Sequence[str], counts: Sequence[int], vectors: Array
     ) -> None:
-        """Write the item table: vectors (M, D) float32. Raises DataError for an id without UTF-8.
-
-        Titles are only displayed: characters without UTF-8 encoding are escaped.
-        """
+        """Write the item table. Characters of titles without UTF-8 encoding are escaped."""
         for start in range(0, max(len(ids), 1), ROWS):
             block = slice(start, start + ROWS)
-            columns = {
-                "id": self.texts("item", ids[block]),
-                "title": self.arrow.array([utf8_title(title) for title in titles[block]], "string"),
-                "count": self.arrow.array(counts[block], "int64"),
-                "vector": self.vectors(vectors[block]),
-            }
-            self.append("items", columns)
+            escaped = [x.encode("utf-8", "backslashreplace").decode() for x in titles[block]]
+            columns: Columns = {"id": ids[block], "title": escaped, "count": counts[block]}
+            self.append("items", columns, vectors[block])
 
-    def write_interests(self, users: Sequence[str], interests: Ints, vectors: Array) -> None:
-        """Append rows: user ids, interests (R,) and vectors (R, D) float32."""
-        columns = {
-            "user": self.texts("user", users),
-            "interest": self.arrow.array(interests, "int64"),
-            "vector": self.vectors(vectors),
-        }
-        self.append("interests", columns)
-
-    def write_histories(self, users: Sequence[str], items: Sequence[str]) -> None:
-        """Append one row for each behaviour: user id and item id."""
-        columns = {"user": self.texts("user", users), "item": self.texts("item", items)}
-        self.append("histories", columns)
-
-    def append(self, name: str, columns: dict[str, pa.Array]) -> None:
-        """Write a row group of a table."""
-        table = self.arrow.table(columns)
+    def append(self, name: str, columns: Columns, vectors: Array | None = None) -> None:
+        """Write a row group of a table. Raises DataError for an id that UTF-8 cannot encode."""
+        arrays = {column: self.column(column, values) for column, values in columns.items()}
+        if vectors is not None:
+            numbers = self.arrow.array(vectors.reshape(-1), "float32")
+            arrays["vector"] = self.arrow.FixedSizeListArray.from_arrays(numbers, self.width)
+        table = self.arrow.table(arrays)
         if name not in self.writers:
             repeated = [column for column in columns if column in ("user", "item")]
             path = self.folder / f"{name}.parquet"
@@ -137,25 +143,15 @@ class ParquetTables(ExitStack):
             self.writers[name] = self.enter_context(writer)
         self.writers[name].write_table(table)
 
-    def vectors(self, vectors: Array) -> pa.Array:
-        """Return vectors (R, D) as a column of lists of fixed length."""
-        values = self.arrow.array(vectors.reshape(-1), "float32")
-        return self.arrow.FixedSizeListArray.from_arrays(values, self.width)
-
-    def texts(self, kind: str, ids: Sequence[str]) -> pa.Array:
-        """Return ids as a column. Raises DataError for an id that UTF-8 cannot encode."""
+    def column(self, name: str, values: Sequence[str] | Sequence[int] | Ints) -> pa.Array:
+        """Return the values of a column. Raises DataError for an id that UTF-8 cannot encode."""
         try:
-            return self.arrow.array(ids, "string")
+            return self.arrow.array(values, "int64" if name in INTEGERS else "string")
         except UnicodeEncodeError as error:
+            location = f"{'item' if name == 'id' else name} {error.object!a}"
             todo = "use --format npy, which escapes it"
-            raise DataError(
-                say(f"{kind} {error.object!a}", "an id that UTF-8 can encode", error, todo)
-            ) from error  # serving-R7
-
-
-def utf8_title(title: str) -> str:
-    """Return a title with lone surrogates as escapes."""
-    return title.encode("utf-8", "backslashreplace").decode()
+            message = say(location, "an id that UTF-8 can encode", error, todo)
+            raise DataError(message) from error  # serving-R7
 
 
 def import_pyarrow() -> tuple[ModuleType, ModuleType]:
@@ -169,7 +165,7 @@ def import_pyarrow() -> tuple[ModuleType, ModuleType]:
     return arrow, parquet
 
 
-TABLES: dict[str, type[ParquetTables | NpyTables]] = {"parquet": ParquetTables, "npy": NpyTables}
+TABLES: dict[str, type[VectorTables]] = {"parquet": ParquetTables, "npy": NpyTables}
 FORMATS = tuple(TABLES)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from mindref.errors import RunError, say
 from mindref.recommender.progress_log import send_warnings
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.run import array_files, atomic, checkpoint, files, items, lock, report
+from mindref.run import atomic, checkpoint, files, items, lock, report
 from mindref.run.files import INDEX
 from mindref.run.folder import WRITTEN, check_free
 
@@ -51,7 +51,7 @@ def check_replaceable(run: Path) -> None:
     """Raise RunError for a folder that is no run, or has other entries than those of a run."""
     todo = "name another folder"
     try:
-        files.read_config(run, "the configuration of a run", todo, array_files.check_format)
+        checkpoint.read_config(run, "the configuration of a run", todo)
     except (OSError, *files.MALFORMED) as error:  # another tool wrote config.json
         got = f"a config.json of another program ({error!r})"
         raise RunError(say(str(run), "a run of mindref to overwrite", got, todo)) from error

@@ -29,7 +29,7 @@ from mindref.recommender.serving.list_request import RequestedUsers, find_users
 from mindref.recommender.serving.recall import USERS_PER_BLOCK, count_blocks
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import atomic, checkpoint
-from mindref.run.vector_files import FORMATS, TABLES, NpyTables, ParquetTables, check_vector_format
+from mindref.run.vector_files import FORMATS, TABLES, VectorTables, check_vector_format
 from mindref.shapes import Array
 
 KIND = "vectors"
@@ -79,7 +79,7 @@ def export_vectors(
 
 
 def write_users(
-    writer: ParquetTables | NpyTables, served: ServedModel, requested: RequestedUsers
+    writer: VectorTables, served: ServedModel, requested: RequestedUsers
 ) -> dict[str, int]:
     """Write active interests and histories of all users in blocks; return the numbers of rows."""
     users, ids = len(requested.names), served.items.ids
