@@ -61,6 +61,9 @@ def test_the_listed_variables_are_those_that_the_package_reads():
 def test_variables_are_reported_and_unknown_ones_are_a_note(monkeypatch):
     assert check_variable(monkeypatch, "MINDREF_THREADS", "2").state == "ok"
     assert check_variable(monkeypatch, "OMP_NUM_THREADS", "7").facts["OMP_NUM_THREADS"] == "7"
+    finding = check_variable(monkeypatch, "MINDREF_THREADS", "0")
+    assert finding.state == "problem"
+    assert finding.todo.startswith("MINDREF_THREADS: expected a number of threads")
     finding = check_variable(monkeypatch, "MINDREF_TREADS", "2")
     assert finding.state == "note"
     assert finding.todo.startswith("mindref does not read MINDREF_TREADS, only ")

@@ -4,7 +4,6 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from mindref import MIND
-from mindref.doctor import checks
 from mindref.errors import ConfigError
 from mindref.process import threads
 from mindref.recommender.callbacks import Callback
@@ -65,14 +64,6 @@ def test_the_import_of_kernels_is_an_error_of_mindref(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.rules("faults-R16")
-def test_doctor_reports_a_problem(monkeypatch):
-    monkeypatch.setenv("MINDREF_THREADS", "0")
-    finding = checks.check_variables()
-    assert finding.state == "problem"
-    assert finding.todo.startswith("MINDREF_THREADS: expected a number of threads")
-
-
 def blas_threads():
     """Return the numbers of threads of the loaded BLAS libraries."""
     return {row["num_threads"] for row in threadpool_info() if row["user_api"] == "blas"}
@@ -88,14 +79,16 @@ def test_a_cpu_limit_counts_in_whole_cores(limit, affinity, usable, monkeypatch)
 
 
 def number_in_fit(backend="numba"):
-    """Return the number of BLAS threads during a step."""
+    """Return the number of BLAS threads during a step, in a training that ends with an error."""
     seen = []
 
     class ThreadCounter(Callback):
         def on_step(self, step, loss):
             seen.append(blas_threads())
+            raise RuntimeError("stop")
 
-    MIND(backend=backend, **SMALL).fit(users=30, callbacks=[ThreadCounter()])
+    with pytest.raises(RuntimeError, match="stop"):
+        MIND(backend=backend, **SMALL).fit(users=30, callbacks=[ThreadCounter()])
     return seen[0]
 
 
@@ -109,15 +102,3 @@ def test_fit_limits_blas_to_one_thread_and_restores_the_number(monkeypatch):
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
         assert number_in_fit() == {1}
         assert number_in_fit("numpy") == {2}
-
-
-class Stop(Callback):
-    def on_step(self, step, loss):
-        raise RuntimeError("stop")
-
-
-def test_after_an_error_in_fit_the_number_is_restored():
-    with threadpool_limits(2, "blas"):
-        with pytest.raises(RuntimeError, match="stop"):
-            MIND(**SMALL).fit(users=30, callbacks=[Stop()])
-        assert blas_threads() == {2}

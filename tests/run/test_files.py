@@ -25,11 +25,3 @@ def test_a_file_above_the_limit_is_not_written(tmp_path, monkeypatch):
     values = {"user_features": {"name": [str(n) for n in range(10_000)]}}
     with pytest.raises(RunError, match=r"config.json: .*leave out user features of so many values"):
         checkpoint.save_config(tmp_path, Config(), values)
-
-
-def test_a_file_is_no_run_directory(tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text("user,item\n")
-    todo = "name the folder that contains config.json"
-    with pytest.raises(RunError, match=f"log.csv: expected a folder, got a file; {todo}"):
-        checkpoint.load_config(log)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mindref.errors import ConfigError, DataError
+from mindref.errors import ConfigError
 from mindref.recommender.serving import item_lists
 from mindref.run import user_files
 from mindref.run.user_files import read_input_text
@@ -54,5 +54,3 @@ def test_a_list_of_items_has_lines_of_a_bounded_length(tmp_path, monkeypatch):
     path = tmp_path / "items"
     path.write_text("abc\nde\n", encoding="utf-8")
     assert item_lists.read_item_lists(path, "--only").shared == ["abc", "de"]
-    with pytest.raises(DataError, match="no file"):
-        item_lists.read_item_lists(tmp_path / "none", "--only")

@@ -13,7 +13,7 @@ from rich.table import Table
 from mindref import errors
 from mindref.cli import main, streams
 from mindref.cli.tables import show_table
-from mindref.run import items, tsv
+from mindref.run import items
 from tests.runs import HISTORIES
 from tests.security.tampering import edit_json
 
@@ -25,8 +25,6 @@ def test_messages_and_tables_escape_control_characters():
     text = errors.say(f"{NASTY} a", NASTY, NASTY, NASTY)
     assert text.isprintable()
     assert errors.say("a", "b", "c\nd", "e\nf") == "a: expected b, got c\\nd; e\nf"
-    assert tsv.unescape(tsv.escape(NASTY)) == NASTY
-    assert tsv.escape(NASTY).isprintable()
 
 
 @pytest.mark.rules("security-R12")
