@@ -1,4 +1,7 @@
-"""Recommended lists as a table, TSV, JSON lines or one JSON value."""
+"""Recommended lists as a table, TSV, JSON lines or one JSON value.
+
+The command line prints them, and `recommender.sharding` writes them to files without a command.
+"""
 
 from __future__ import annotations
 

@@ -82,25 +82,9 @@ def retrieve_top_n(
     remaining items is searched exactly (recall-R20, R21, R43). Errors as `search_top_n`.
     """
     if item_filter.per_interest is not None:
-        return retrieve_limited(
-            index,
-            interests,
-            active,
-            n=n,
-            per_interest=item_filter.per_interest,
-            item_filter=item_filter._replace(per_interest=None),
-            score=score,
-        )
+        return retrieve_limited(index, interests, active, n=n, item_filter=item_filter, score=score)
     if item_filter.only is not None:
-        return retrieve_listed(
-            index,
-            interests,
-            active,
-            n=n,
-            only=item_filter.only,
-            item_filter=item_filter._replace(only=None),
-            score=score,
-        )
+        return retrieve_listed(index, interests, active, n=n, item_filter=item_filter, score=score)
     items, is_allowed = index.items, item_filter.is_allowed
     share = 1.0 if is_allowed is None else np.count_nonzero(is_allowed) / len(items)
     if isinstance(index, ExactIndex) or share < MIN_SHARE:  # recall-R43
@@ -219,14 +203,12 @@ def retrieve_listed(
     active: Bools,
     *,
     n: int,
-    only: AllowLists,
     item_filter: ItemFilter,
     score: str,
 ) -> TopN:
-    """Return the top n items of each case: with a list of `only`, exactly among its items.
-
-    item_filter: the other restrictions.
-    """
+    """Return the top n items of each case: with a list of `only`, exactly among its items."""
+    only, item_filter = item_filter.only, item_filter._replace(only=None)
+    assert only is not None
     items, rows = index.items, only.rows
     check_search_inputs(interests, active, items, n=n, exclude=item_filter.exclude, score=score)
     result = empty_top_n(len(interests), n, items.dtype)
@@ -267,15 +249,16 @@ def retrieve_limited(
     active: Bools,
     *,
     n: int,
-    per_interest: int,
     item_filter: ItemFilter,
     score: str,
 ) -> TopN:
     """Return the top n of each case with at most `per_interest` items of each interest.
 
     Lists are searched with growing lengths, until each has n items that stay, every active interest
-    has all its items, or no item is left. item_filter: the other restrictions.
+    has all its items, or no item is left.
     """
+    per_interest, item_filter = item_filter.per_interest, item_filter._replace(per_interest=None)
+    assert per_interest is not None
     items, num_items = index.items, len(index.items)
     result = empty_top_n(len(active), n, items.dtype)
     cases, length = np.arange(len(active)), min(2 * n, max(n, num_items))

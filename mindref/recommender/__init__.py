@@ -192,8 +192,7 @@ class MIND(Estimator):
             exclude_seen=exclude_seen,
         )
         items, messages = recommend_one(self.served, request, self._rng)
-        for message in messages:
-            warnings.warn(message, UserWarning, stacklevel=3)  # the caller of the checked method
+        warn_caller(messages)
         return items
 
     @check_arguments
@@ -234,8 +233,7 @@ class MIND(Estimator):
         columns, messages = recommend_columns(
             self.served, users_or_histories, request, index, self._run
         )
-        for message in messages:
-            warnings.warn(message, UserWarning, stacklevel=3)
+        warn_caller(messages)
         return columns
 
     @check_arguments
@@ -250,8 +248,7 @@ class MIND(Estimator):
         request = ListRequest(n=n, only=only, exclude=exclude)
         name = id_as_text(item, "item")
         similar, messages = find_similar_items(self.served, name, request)
-        for message in messages:
-            warnings.warn(message, UserWarning, stacklevel=3)
+        warn_caller(messages)
         return similar.items
 
     @classmethod
@@ -269,6 +266,12 @@ class MIND(Estimator):
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
         return model
+
+
+def warn_caller(messages: Iterable[str]) -> None:
+    """Issue warnings with the line that calls the method of MIND."""
+    for message in messages:
+        warnings.warn(message, UserWarning, stacklevel=4)  # the method is wrapped by its check
 
 
 def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:

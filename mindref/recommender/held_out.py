@@ -39,11 +39,6 @@ class EarlierTraining(NamedTuple):
     interactions: int = 0  # of the log
     last_time: float | None = None  # of the last interaction that was trained on; None: unknown
 
-    @property
-    def label(self) -> str:
-        """Name of the run in messages."""
-        return run_label(self.run)
-
 
 Kind = Literal["certain", "possible", "unknown"]
 """certain: the log is the same; possible: counted by times; unknown: times are missing."""
@@ -60,7 +55,7 @@ class TrainedTargets(NamedTuple):
 
     def error(self, *, is_command: bool) -> ConfigError:
         """Return the error of a training whose evaluation would be on trained targets."""
-        run, split = self.training.label, self.training.split
+        run, split = run_label(self.training.run), self.training.split
         share = f"{self.num_trained:,} of {self.total:,}"
         got = f"{share} that it was trained on with the split {split} of the same log"
         none, same = ("--split none", "--split") if is_command else ("split='none'", "split")
@@ -71,7 +66,7 @@ class TrainedTargets(NamedTuple):
 
     def warning(self) -> str:
         """Return the warning, without a prefix."""
-        run = self.training.label
+        run = run_label(self.training.run)
         share = f"{self.num_trained:,} of {self.total:,} {self.cases} targets"
         if self.kind == "certain":
             split = f"{run} (split {self.training.split})"

@@ -31,13 +31,6 @@ class FailedElsewhere(MindrefError):
     """Another process failed; rank 0 prints the error."""
 
 
-def rank_and_world_size() -> tuple[int, int]:
-    """Return rank and world size from the environment variables of torchrun."""
-    world = environment_number("WORLD_SIZE", "1", 1, 1_000_000)
-    rank = environment_number("RANK", "", 0, world - 1) if world > 1 else 0
-    return rank, world
-
-
 def environment_number(name: str, default: str, low: int, high: int) -> int:
     """Return an integer from `low` to `high` from the environment. Raises ConfigError for others.
 
@@ -53,13 +46,14 @@ def environment_number(name: str, default: str, low: int, high: int) -> int:
 
 
 def join_ranks(backend: Any) -> Ranks:
-    """Join the processes of this training and return them.
+    """Join the processes of this training and return them; torchrun sets rank and world size.
 
     Raises BackendError if a backend without distributed steps has several processes (backend-R17).
     """
-    rank, world = rank_and_world_size()
+    world = environment_number("WORLD_SIZE", "1", 1, 1_000_000)
     if world == 1:
         return ONE_PROCESS
+    rank = environment_number("RANK", "", 0, world - 1)
     name, world_text = f"backend {backend.name}", f"WORLD_SIZE is {world}"
     shares = inspect.getattr_static(backend, "join", None) is not None
     if not shares or "train" not in backend.capabilities().levels:  # backend-R17

@@ -53,15 +53,13 @@ class Diverged(MindrefError):
         origins = {"users": list(map(user, diagnosis.users))}
         origins["items"] = list(map(item, diagnosis.items))
         origins |= {f"rows of {name}": list(rows) for name, rows in diagnosis.rows.items()}
-        texts = [f"{label} {first_names(names)}" for label, names in origins.items() if names]
+        texts = []
+        for label, names in origins.items():
+            remainder = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            if names:
+                texts.append(f"{label} {', '.join(map(str, names[:NAMED]))}{remainder}")
         origin = f" ({'; '.join(texts)})" if texts else ""
         super().__init__(say(f"step {step}", "a finite loss", got + origin, todo))
-
-
-def first_names(names: Sequence[object]) -> str:
-    """Return the first names, and the number of further names."""
-    remainder = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(map(str, names[:NAMED])) + remainder
 
 
 def has_finite_squares(gradient: Array | RowGradient) -> bool:
@@ -167,26 +165,23 @@ def items_with_rows(batch: Any, catalogue: Catalogue, rows: Sequence[int]) -> tu
 def name_ids(
     error: Diverged, log: InteractionLog, users: Ints, run: Path | None, saved_step: int
 ) -> Diverged:
-    """Return the error with user and item ids of the log in the message.
+    """Return the error with user and item ids of the log in the message, and advice.
 
     users (B,): dense id of the user of each example in the batch; saved_step: the step of the last
     state in the run directory.
     """
+    todo = TODO
+    if run is not None:  # resuming diverges again, because each step has the same batch
+        again = f"mindref train --resume {shlex.quote(str(run))} diverges again"
+        saved = "nothing was saved yet"
+        if saved_step:
+            saved = f"the run is as it was after step {saved_step}"
+        todo = f"{TODO}; {saved}, and {again}"
     return Diverged(
         error.step,
         error.got,
         error.diagnosis,
-        recovery_hint(run, saved_step),
+        todo,
         user=lambda position: log.user_ids[users[position]],  # optimiser-R15
         item=lambda item: log.item_ids[item],
     )
-
-
-def recovery_hint(run: Path | None, saved_step: int) -> str:
-    """Return the advice. Resuming diverges again, because each step has the same batch."""
-    if run is None:
-        return TODO
-    again = f"mindref train --resume {shlex.quote(str(run))}"
-    if not saved_step:
-        return f"{TODO}; nothing was saved yet, and {again} diverges again"
-    return f"{TODO}; the run is as it was after step {saved_step}, and {again} diverges again"

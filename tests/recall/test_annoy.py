@@ -28,15 +28,6 @@ def test_the_worked_example_gets_the_extra_coordinate():
     np.testing.assert_allclose(np.linalg.norm(lifted, axis=1), page["longest"])
 
 
-@pytest.mark.rules("recall-R11", "recall-R12")
-def test_distance_with_the_extra_coordinate_falls_with_the_product():
-    items, queries = vectors(200).astype(np.float64), vectors(5, seed=3).astype(np.float64)
-    items, queries = (scale_by_longest(items), queries / np.linalg.norm(queries, axis=1)[:, None])
-    aimed = np.hstack([queries, np.zeros((5, 1))])
-    squared = ((aimed[:, None] - annoy.add_coordinate(items)[None]) ** 2).sum(axis=2)
-    np.testing.assert_allclose(squared, 2 - 2 * queries @ items.T)
-
-
 @pytest.mark.rules("recall-R12")
 def test_queries_have_a_last_coordinate_of_zero():
     requests = []

@@ -148,10 +148,3 @@ def test_columns_of_a_table_or_a_file_are_named(tmp_path, table, expected):
     assert recommended(MIND(**SMALL).fit(frame, **named)) == expected
     both = {"columns": Columns(user="who", time="when"), "item": "what"}
     assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **both)) == expected
-
-
-def test_fitting_prints_nothing_and_needs_a_new_folder(capfd, tmp_path):
-    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-    assert capfd.readouterr() == ("", "")
-    with pytest.raises(RunError, match="expected no run there, got one; name another"):
-        MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")

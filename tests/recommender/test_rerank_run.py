@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from mindref.recommender.training.rerank_trainer import (
 from mindref.run import array_files, checkpoint
 from mindref.run.checkpoint import load_din_config, load_state, run_identity
 from mindref.run.files import json_digest
-from mindref.training.loop import Hooks
 from tests.list_requests import recalled
 from tests.recommender.conftest import begun
 from tests.recommender.test_rerank_training import SMALL
@@ -118,29 +116,6 @@ def test_invalid_words_beside_the_arrays_are_refused(changes, mind_run, din):
         load_reranker(din, mind_run)
 
 
-@pytest.mark.rules("din-R23")
-@pytest.mark.parametrize("killed", [0, 3])
-def test_a_kill_loses_the_steps_after_the_last_that_was_saved(
-    killed, mind_run, stage, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(DinConfig, "evaluate_every", 2)
-    run, name = tmp_path / "din", "model.safetensors"
-
-    def kill(step, loss):
-        if step == killed:
-            raise KeyboardInterrupt
-
-    made = begun(mind_run, run)
-    with pytest.raises(KeyboardInterrupt) if killed else nullcontext():
-        made.train(Hooks(on_step=kill, stop=lambda: killed == 0))
-    (run / f".{name}.0123456789ab.tmp").write_text("half")
-    again = resume_reranker(run)
-    assert again.state.moments.step == max(0, killed - 1)
-    again.train()
-    assert not list(run.glob(".*"))
-    assert (run / name).read_bytes() == (stage / name).read_bytes()
-
-
 @pytest.mark.rules("din-R24")
 def test_a_stage_ranks_for_no_other_run(mind_run, run_of, stage, tmp_path):
     other = run_of(backend="numpy", seed=1)
@@ -152,10 +127,6 @@ def test_a_stage_ranks_for_no_other_run(mind_run, run_of, stage, tmp_path):
         resume_reranker(Path(shutil.copytree(stage, tmp_path / "copy")), other)
     with pytest.raises(RunError, match="another model"):
         recalled(other, history=[], reranker=stage, index="exact")
-
-
-@pytest.mark.rules("din-R24")
-def test_a_stage_recalls_nothing_and_a_run_ranks_nothing(mind_run, stage):
     with pytest.raises(RunError, match="expected a recall run, got a DIN run; name "):
         ServedModel.load(stage)
     with pytest.raises(RunError, match="expected a DIN run, got a recall run; name"):

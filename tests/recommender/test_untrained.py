@@ -11,11 +11,9 @@ from mindref.data.log import Ragged
 from mindref.errors import DataError
 from mindref.models import registry
 from mindref.models.logits import keyed_table
-from mindref.models.serving import compute_interests, item_matrix
+from mindref.models.serving import item_matrix
 from mindref.models.tower import user_tower
 from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recommend_cases
-from mindref.recommender.serving.list_request import ListRequest
-from mindref.recommender.serving.recommend import recommend_one
 from mindref.recommender.serving.rerank import rerank
 from mindref.recommender.training.rerank_trainer import resume_reranker
 from mindref.recommender.training.trainer import resume_run
@@ -26,7 +24,6 @@ from mindref.study.tracing import TrainingPair, displayed_items
 from mindref.study.user_summary import list_top_items
 from tests.assertions import nonempty
 from tests.list_requests import recalled
-from tests.recall.annoy_trees import needs_annoy
 from tests.runs import loaded, trained, trainer
 
 LOG = loaded().log
@@ -60,26 +57,6 @@ def test_no_list_of_a_run_has_an_untrained_item(run):
     # without behaviours, all scores of three families are 0: recall-R51
     is_uninformed = model.config.model in ("maxmf", "wals", "item_knn")
     assert listed == (set() if is_uninformed else servable)
-
-
-@pytest.mark.rules("model-R43")
-@pytest.mark.parametrize("kind", ["exact", pytest.param("annoy", marks=needs_annoy)])
-def test_lists_of_an_index_are_those_of_exact_search_without_untrained_items(mind_run, kind):
-    model = mindref.load(mind_run)
-    for answer in nonempty(recalled(mind_run, n=LENGTH, index=kind)):
-        expected = model.recommend(user=answer.user, n=LENGTH)
-        assert [x.item for x in answer.items] == [x.item for x in expected]
-
-
-@pytest.mark.rules("model-R43")
-def test_scores_are_those_of_the_items_by_dense_id(mind_run):
-    served = mindref.load(mind_run).served
-    rows = LOG.interactions.take(np.array([3]))
-    interests = compute_interests(served.model, rows, served.unknown_profile(1), served.backend)
-    scores = item_matrix(served.model) @ interests.vectors[0][interests.active[0]].T
-    history = [LOG.item_ids[i] for i in rows.values if LOG.item_ids[i] in served.dense]
-    for x in nonempty(recommend_one(served, ListRequest(histories=[history], n=LENGTH))[0]):
-        assert x.score == pytest.approx(scores[served.dense[x.item]].max(), rel=1e-4)
 
 
 @pytest.mark.rules("model-R44")

@@ -242,21 +242,6 @@ def test_fit_starts_from_a_model_or_a_run_with_its_settings(tmp_path):
             mindref.MIND(steps=2, **settings).fit(NEW, start_from=start_from)
 
 
-@pytest.mark.rules("model-R42", "data-R84")
-def test_an_item_without_an_interaction_is_served_through_its_features():
-    users, items = np.repeat(np.arange(20), 6), np.tile(np.arange(12), 10)
-    shelf = {item: ["top"] for item in [*range(6), "cold"]} | {
-        item: ["low"] for item in range(6, 12)
-    }
-    settings = {**SMALL, "metric": "hit_rate@3", "backend": "numpy"}
-    model = mindref.MIND(**settings, item_features=("shelf",)).fit(
-        users, items, np.arange(120), item_features={"shelf": shelf}, keep_unused_items=True
-    )
-    assert "cold" in [x.item for x in model.recommend([0], n=500)]
-    assert "cold" in [x.item for x in model.similar_items(1, n=500)]
-    assert model.report["untrained"]["with_features"] >= 1
-
-
 @pytest.mark.rules("model-R63")
 def test_a_start_without_a_common_item_is_an_error(start):
     log = replace(NEW, item_ids=[f"x-{name}" for name in NEW.item_ids])

@@ -11,7 +11,7 @@ from mindref.models.parameters import flatten
 from mindref.ops.embedding import RowGradient
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_best, load_state
-from mindref.training import loop, optimiser
+from mindref.training import loop
 from mindref.training.batch_loader import make_loader
 from mindref.training.divergence import Diagnosis, Diverged, has_finite_squares
 from mindref.training.engine import make_engine
@@ -221,16 +221,3 @@ def test_a_training_of_din_names_users_and_items_too(tmp_path):
     name = made.prepared.loaded.log.item_ids[item]
     with pytest.raises(Diverged, match=rf"step 1: .*items {name}; .*nothing was saved"):
         made.train()
-
-
-@pytest.mark.rules("optimiser-R16")
-def test_the_ranking_stage_keeps_no_state_that_is_not_finite(tmp_path, monkeypatch):
-    stage = begun(trained(tmp_path / "mind"), tmp_path / "din")
-    usual, last = optimiser.learning_rate, stage.config.steps - 1
-    monkeypatch.setattr(
-        optimiser, "learning_rate", lambda *x: np.nan if x[2] == last else usual(*x)
-    )
-    with pytest.raises(Diverged, match="parameters or moments that are not finite"):
-        stage.train()
-    assert not (tmp_path / "din" / "model.safetensors").exists()
-    assert not (tmp_path / "din" / "optimiser.safetensors").exists()

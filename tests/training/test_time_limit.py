@@ -73,9 +73,9 @@ COSTS = [
 ]
 
 
-@pytest.mark.rules("optimiser-R18")
+@pytest.mark.rules("optimiser-R18", "optimiser-R19")
 @pytest.mark.parametrize("costs", COSTS, ids=str)
-def test_a_training_with_its_validations_ends_within_the_limit(monkeypatch, costs):
+def test_a_training_ends_within_the_limit_and_the_rate_never_rises(monkeypatch, costs):
     timed, made = TimedTraining(monkeypatch, **costs), limited()
     outcome = timed.train(made)
     assert outcome.finished
@@ -83,6 +83,8 @@ def test_a_training_with_its_validations_ends_within_the_limit(monkeypatch, cost
     assert made.ending()["seconds"] == timed.now <= 60
     assert timed.now >= 60 - 2 * costs.get("step", 1.0), "the time is used"
     assert outcome.validations[-1].step == made.state.moments.step == len(timed.rates)
+    assert timed.rates == sorted(timed.rates, reverse=True)
+    assert timed.rates[0] == RATE
 
 
 @pytest.mark.rules("optimiser-R18")
@@ -110,16 +112,6 @@ def test_the_rate_decreases_linearly_to_zero_at_the_end_of_the_time(monkeypatch)
     timed.train(limited(limit=60))
     fractions = [1, 1, *(1 - step / 39 for step in range(1, 39))]  # 60 - 20 - 1 seconds of steps
     assert timed.rates == pytest.approx([RATE * x for x in fractions], rel=1e-6)
-
-
-@pytest.mark.rules("optimiser-R19")
-@pytest.mark.parametrize("costs", COSTS, ids=str)
-@pytest.mark.slow(every=5)
-def test_the_rate_never_rises(monkeypatch, costs):
-    timed = TimedTraining(monkeypatch, **costs)
-    timed.train(limited())
-    assert timed.rates == sorted(timed.rates, reverse=True)
-    assert timed.rates[0] == RATE
 
 
 @pytest.mark.rules("optimiser-R19")

@@ -29,7 +29,6 @@ from onnx import (
 import mindref
 from mindref.config import Config
 from mindref.models import tower
-from mindref.models.parameters import Layer
 from mindref.models.tower import UserTower
 from mindref.ops.routing import AXES
 from mindref.recommender.export.check import RunTower
@@ -64,7 +63,8 @@ def write(kind: str, parts: UserTower, folder: Path) -> dict[str, object]:
     """
     graph = tower_graph(parts)
     path = folder / FILE
-    data = folder / f"{FILE}.data" if graph.nbytes > LARGEST else None  # onnx-R9
+    size = sum(array.nbytes for array in graph.arrays.values())
+    data = folder / f"{FILE}.data" if size > LARGEST else None  # onnx-R9
     path.write_bytes(graph.model(data).SerializeToString(deterministic=True))
     nodes = len(graph.nodes)
     return {"file": FILE, "opset": OPSET, "ir_version": IR_VERSION, "nodes": nodes}
@@ -117,11 +117,6 @@ class Graph:
         self.nodes.append(node)
         return name
 
-    @property
-    def nbytes(self) -> int:
-        """Number of bytes of all constants."""
-        return sum(array.nbytes for array in self.arrays.values())
-
     def model(self, data: Path | None = None) -> ModelProto:
         """Return the model of the graph. Constants that are not SMALL are written to `data`."""
         if data is None:
@@ -171,8 +166,14 @@ class HistoryNodes(NamedTuple):
 
 
 def tower_graph(parts: UserTower) -> Graph:
-    """Return the graph of a user tower."""
-    graph = Graph(f"{parts.config.model}_user_tower", description(parts))
+    """Return the graph of a user tower, with the settings of the model in its description."""
+    words = (
+        f"User tower of a run of the model {parts.config.model}: item rows, oldest first, and mask"
+        " to interests and active interests. Nodes have the names of the steps of mindref study."
+    )
+    settings = json.dumps(parts.config.to_dict(), sort_keys=True)  # onnx-R8
+    description = f"{words}\nsettings: {settings}"  # onnx-R6
+    graph = Graph(f"{parts.config.model}_user_tower", description)
     inputs, outputs = parts.signature()
     graph.inputs, graph.outputs = [*map(value_info, inputs)], [*map(value_info, outputs)]
     behaviours = add_behaviours(graph, parts)
@@ -188,16 +189,6 @@ def tower_graph(parts: UserTower) -> Graph:
 def value_info(tensor: dict[str, Any]) -> ValueInfoProto:
     """Return the declaration of an input or output; named sizes are dynamic."""  # onnx-R2
     return helper.make_tensor_value_info(tensor["name"], TYPES[tensor["type"]], tensor["shape"])
-
-
-def description(parts: UserTower) -> str:
-    """Return a description of the file, and the settings of the model as JSON."""
-    words = (
-        f"User tower of a run of the model {parts.config.model}: item rows, oldest first, and mask"
-        " to interests and active interests. Nodes have the names of the steps of mindref study."
-    )
-    settings = json.dumps(parts.config.to_dict(), sort_keys=True)  # onnx-R8
-    return f"{words}\nsettings: {settings}"  # onnx-R6
 
 
 def add_behaviours(graph: Graph, parts: UserTower) -> HistoryNodes:
@@ -321,7 +312,15 @@ def add_head(graph: Graph, parts: UserTower, vectors: str, contexts: str | None)
             add_repeated(graph, "interests.join/contexts", contexts, total, parts.vectors)
         )
     x = graph.add("Concat", "interests.join", *joined, axis=2)  # model-R4, mind_plus-R9
-    return add_layers(graph, x, parts.layers, last_relu=parts.config.last_relu)
+    for number, layer in enumerate(parts.layers, 1):
+        name = f"layers[{number}]"
+        weight = graph.array(f"{name}.weight", layer.weight)
+        bias = graph.array(f"{name}.bias", layer.bias)
+        product = graph.add("MatMul", f"{name}/product", x, weight)
+        x = graph.add("Add", name, product, bias)
+        if parts.config.last_relu or number < len(parts.layers):  # model-R5
+            x = graph.add("Relu", f"{name}.relu", x)
+    return x
 
 
 def add_repeated(graph: Graph, name: str, x: str, total: int, count: int) -> str:
@@ -418,16 +417,3 @@ def add_weighted_sum(graph: Graph, name: str, weights: str, factors: str | None,
         weights = graph.add("Mul", f"{name}/weights", weights, factors)  # routing-R33
     rows = graph.add("Transpose", f"{name}/rows", weights, perm=[0, 2, 1])
     return graph.add("MatMul", name, rows, votes)  # routing-R3
-
-
-def add_layers(graph: Graph, x: str, layers: tuple[Layer, ...], *, last_relu: bool) -> str:
-    """Add the layers, `layers[1]` to the last; without `last_relu` the last is linear."""
-    for number, layer in enumerate(layers, 1):
-        name = f"layers[{number}]"
-        weight = graph.array(f"{name}.weight", layer.weight)
-        bias = graph.array(f"{name}.bias", layer.bias)
-        product = graph.add("MatMul", f"{name}/product", x, weight)
-        x = graph.add("Add", name, product, bias)
-        if last_relu or number < len(layers):  # model-R5
-            x = graph.add("Relu", f"{name}.relu", x)
-    return x

@@ -36,27 +36,21 @@ def describe_plan(
     """
     log, candidates = loaded.log, list(configs.values())
     prepared = prepare_training(loaded, protocol, candidates[0])
+    split, num_test = prepared.split, len(prepared.split.test.users)
     estimate = check_training_memory(prepared, candidates, backend)
     counts = {"users": len(log.user_ids), "items": len(log.item_ids)}
     return {
         "read": {"log": source.location, **counts, "interactions": len(log.interactions.values)},
-        "split": describe_split(prepared, candidates[0]),
+        "split": {
+            "protocol": split.protocol,
+            "sequences": len(split.train),
+            "interactions": len(split.train.values),
+            "validation_cases": min(len(split.validation.users), candidates[0].validation_users),
+            "test_cases": min(num_test, candidates[0].test_users or num_test),
+        },
         "train": [planned_training(x, name, prepared) for name, x in configs.items()],
         "write": {"run": str(run), "files": list(FILES)},
         "memory": {**estimate._asdict(), "total": estimate.total, "available": usable_memory()},
-    }
-
-
-def describe_split(prepared: PreparedLog, config: Config) -> dict[str, object]:
-    """Return the protocol and the numbers of training sequences, interactions and cases."""
-    split = prepared.split
-    test = len(split.test.users)
-    return {
-        "protocol": split.protocol,
-        "sequences": len(split.train),
-        "interactions": len(split.train.values),
-        "validation_cases": min(len(split.validation.users), config.validation_users),
-        "test_cases": min(test, config.test_users or test),
     }
 
 

@@ -90,9 +90,15 @@ def estimate_memory(
 
 
 def state_bytes(config: Config, sizes: Sizes, backend: str) -> int:
-    """Return the bytes of the parameters of a training with all their copies."""
-    if not family_of(config.model).by_steps:
-        return fitted_bytes(config, sizes)
+    """Return the bytes of the parameters of a training with all their copies.
+
+    For a family that is fitted in one call: the bytes of its factors, or of its similar items.
+    """
+    family = family_of(config.model)
+    if not family.by_steps:
+        numbers = {"factors": config.width * (sizes.users + sizes.items)}
+        numbers |= {"neighbours": 2 * config.neighbours * sizes.items}
+        return 8 * sum(count for name, count in numbers.items() if name in family.fit_settings)
     copies = STATE_COPIES.get(backend, OTHER_COPIES)
     return round(copies * np.dtype(config.dtype).itemsize * count_parameters(config, sizes))
 
@@ -109,14 +115,6 @@ def count_parameters(config: Config, sizes: Sizes) -> int:
     for name, shape in shapes.items():  # the first axis is that of one row
         total += int(np.prod(shape, dtype=object)) * int(rows.get(name, 1))
     return total
-
-
-def fitted_bytes(config: Config, sizes: Sizes) -> int:
-    """Return the bytes of a family that is fitted in one call: factors, or similar items."""
-    numbers = {"factors": config.width * (sizes.users + sizes.items)}
-    numbers |= {"neighbours": 2 * config.neighbours * sizes.items}
-    used = family_of(config.model).fit_settings
-    return 8 * sum(count for name, count in numbers.items() if name in used)
 
 
 def evaluation_bytes(prepared: PreparedLog, config: Config) -> int:
