@@ -44,7 +44,7 @@ def cgroup_folders(root: Path, membership: Path) -> Iterator[Path]:
     If the membership file is missing, assume the root group. A container may see its group there.
     """
     for line in read_lines(membership) or [":cpu:/", ":memory:/", "::/"]:
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        controllers, _, path = line.partition(":")[2].partition(":")
         tops = [root / name for name in controllers.split(",") if name in ("cpu", "memory")]
         tops += [root / controllers] if controllers else [root]
         inner = [part for part in path.split("/") if part not in ("", "..")]

@@ -91,8 +91,10 @@ def resident_memory() -> int:
 
 def kilobytes_of(path: Path, name: str) -> int | None:
     """Return the bytes in the line `name N kB` of a file of the system, None without the line."""
-    lines = (line.split() for line in cgroups.read_lines(path) if line.startswith(name))
-    return next((int(words[1]) * 1024 for words in lines), None)
+    for line in cgroups.read_lines(path):
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def address_space_limit() -> int | None:

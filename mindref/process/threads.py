@@ -108,14 +108,14 @@ def set_thread_variables(backend: str, threads: int | None) -> None:
     backends depend on the number of BLAS threads: their default is 1, or an equal share of the
     cores for each of several processes. A variable of the environment overrides the default.
     """
-    if threads is None and backend != THREADED_BACKEND and is_multiprocess():
-        text = os.environ.get(BLAS_THREAD_VARIABLES[0]) or str(cores_per_process())
-        threads = int(text) if text.isdecimal() else None  # torchrun set the other variables to 1
     if threads is not None:
         variables = thread_variables(backend, threads)
     elif backend == THREADED_BACKEND:
         pool = int(os.environ.get(POOL_VARIABLE) or usable_cores())
         variables = thread_variables(backend, pool)
+    elif is_multiprocess():
+        blas = os.environ.get(BLAS_THREAD_VARIABLES[0])  # torchrun sets OMP_NUM_THREADS to 1
+        variables = thread_variables(backend, int(blas or cores_per_process()))
     else:
         set_before = {x: os.environ[x] for x in BLAS_THREAD_VARIABLES if x in os.environ}
         variables = thread_variables(backend, 1) | set_before

@@ -44,10 +44,8 @@ def open_atomic(path: Path | str) -> Iterator[BinaryIO]:
         with explain_errors(target), target.open("wb") as stream:
             yield stream
     else:
-        with (
-            atomic_path(target) as temporary,
-            temporary.open("xb") as stream,
-        ):  # mode 0666 minus the umask
+        # the mode is 0666 minus the umask
+        with atomic_path(target) as temporary, temporary.open("xb") as stream:
             yield stream
 
 

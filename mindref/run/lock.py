@@ -14,7 +14,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,24 +98,21 @@ def take_lock(path: Path, label: str, *, wait: bool) -> tuple[int | None, str]:
         except OSError as error:  # if the path is missing, the write itself raises an error
             reason = error.strerror or str(error)
             return None, no_lock_warning(label, reason) if os.path.lexists(path) else ""
-        is_ours = False
-        try:
-            SYSTEM.flock(descriptor, how)  # faults-R4, faults-R5
-            is_ours = is_at(descriptor, path)
-            if is_ours:
+        with ExitStack() as stack:
+            stack.callback(close_lock_file, descriptor)
+            try:
+                SYSTEM.flock(descriptor, how)  # faults-R4, faults-R5
+            except OSError as error:
+                if error.errno in BUSY:
+                    expected, got = "no other process that writes there", read_owner(descriptor)
+                    raise RunError(say(label, expected, got, WAIT)) from None
+                if os.fstat(descriptor).st_size == 0:  # no owner is written in it
+                    path.unlink(missing_ok=True)
+                return None, no_lock_warning(label, error.strerror or str(error))
+            if is_at(descriptor, path):  # else the owner before has removed the file
                 write_owner(descriptor)
+                stack.pop_all()  # the file stays open
                 return descriptor, ""
-        except OSError as error:
-            if error.errno in BUSY:
-                got = read_owner(descriptor)
-                expected = "no other process that writes there"
-                raise RunError(say(label, expected, got, WAIT)) from None
-            if os.fstat(descriptor).st_size == 0:  # no owner is written in it
-                path.unlink(missing_ok=True)
-            return None, no_lock_warning(label, error.strerror or str(error))
-        finally:
-            if not is_ours:  # the owner holds it or has removed the file
-                close_lock_file(descriptor)
 
 
 def open_lock_file(path: Path) -> int:

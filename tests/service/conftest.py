@@ -87,6 +87,15 @@ def read_to_end(stream):
     return answer
 
 
+def wait_until(condition):
+    """Wait at most 10 seconds until a condition is true."""
+    for _ in range(500):
+        if condition():
+            return
+        threading.Event().wait(0.02)
+    pytest.fail("the state of the service has not changed")
+
+
 class FakeAnswers:
     """Answers of a function, with the facts of a model."""
 
@@ -98,6 +107,26 @@ class FakeAnswers:
 
     def facts(self):
         return {"model": "mind", "step": 42}
+
+
+class WaitingAnswers(FakeAnswers):
+    """Answers after `proceed` is set, which count the requests that run at the same time."""
+
+    def __init__(self):
+        super().__init__(self.wait)
+        self.begun, self.proceed = threading.Event(), threading.Event()
+        self.num_running, self.most_running = 0, 0
+        self.lock = threading.Lock()
+
+    def wait(self, request):
+        with self.lock:
+            self.num_running += 1
+            self.most_running = max(self.most_running, self.num_running)
+        self.begun.set()
+        assert self.proceed.wait(20)
+        with self.lock:
+            self.num_running -= 1
+        return {"done": True}
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 import json
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mindref.service import app
 from mindref.service.request_body import MAX_BODY
-from tests.service.conftest import HEAD, FakeAnswers, started_service
+from tests.service.conftest import HEAD, FakeAnswers, WaitingAnswers, started_service, wait_until
 
 
 @pytest.mark.rules("serving-R10", "serving-R16")
@@ -67,33 +66,18 @@ def test_a_body_above_the_limit_is_not_read_to_its_end(service):
 @pytest.mark.rules("serving-R14")
 def test_threads_and_waiting_requests_are_limited(monkeypatch):
     monkeypatch.setattr(app, "WAITING", 2)
-    lock, proceed, running = threading.Lock(), threading.Event(), [0, 0]
-
-    def wait(request):
-        with lock:
-            running[0] += 1
-            running[1] = max(running)
-        assert proceed.wait(20)
-        with lock:
-            running[0] -= 1
-        return {}
-
-    with started_service(FakeAnswers(wait), threads=2) as client, ThreadPoolExecutor(6) as pool:
+    answers = WaitingAnswers()
+    with started_service(answers, threads=2) as client, ThreadPoolExecutor(6) as pool:
         futures = [pool.submit(client.post, {"history": []}) for _ in range(6)]
-        for _ in range(500):
-            text = client.get("/metrics")[1]
-            if "mindref_requests_pending 6.0" in text:
-                break
-            threading.Event().wait(0.02)
-        assert "mindref_requests_pending 6.0" in text, text
+        wait_until(lambda: "mindref_requests_pending 6.0" in client.get("/metrics")[1])
         status, headers, body = client.request(
             "POST", "/recommend", b'{"history": []}', content_type="application/json"
         )
         assert (status, headers["retry-after"]) == (503, "1")
         assert "a free worker thread, got 6 pending requests" in json.loads(body)["error"]
-        proceed.set()
+        answers.proceed.set()
         assert [future.result()[0] for future in futures] == [200] * 6
-        assert running == [0, 2]
+        assert (answers.num_running, answers.most_running) == (0, 2)
         assert client.post({"history": []})[0] == 200
 
 

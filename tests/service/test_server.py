@@ -12,7 +12,14 @@ import pytest
 from mindref.errors import ConfigError
 from mindref.service import server
 from mindref.service.answers import HistoryAnswers
-from tests.service.conftest import HEAD, FakeAnswers, read_to_end, started_service
+from tests.service.conftest import (
+    HEAD,
+    FakeAnswers,
+    WaitingAnswers,
+    read_to_end,
+    started_service,
+    wait_until,
+)
 
 
 @pytest.mark.rules("serving-R12")
@@ -52,15 +59,7 @@ def test_a_port_in_use_is_an_error_before_the_run_is_read(tmp_path):
 
 
 @pytest.mark.rules("serving-R12")
-@pytest.mark.parametrize(
-    "host",
-    [
-        "no.such.host.invalid",
-        "192.0.2.1",
-        "a" * 70,
-        "fe80::1",
-    ],
-)
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 70, "fe80::1"])
 def test_a_host_that_is_not_this_machine_is_an_error_about_the_host(host, tmp_path):
     expected = "an address or a name of this machine"
     with pytest.raises(
@@ -86,24 +85,18 @@ def test_another_address_than_this_machine_is_a_warning(small_run):
 
 @pytest.mark.rules("serving-R13")
 def test_a_stop_finishes_requests_and_closes_idle_connections():
-    begun, proceed = threading.Event(), threading.Event()
-
-    def wait(request):
-        begun.set()
-        assert proceed.wait(20)
-        return {"done": True}
-
-    with started_service(FakeAnswers(wait)) as client, ThreadPoolExecutor(1) as pool:
+    answers = WaitingAnswers()
+    with started_service(answers) as client, ThreadPoolExecutor(1) as pool:
         idle = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
         idle.request("GET", "/health")
         idle.getresponse().read()
         answer = pool.submit(client.post, {"history": []})
-        assert begun.wait(20)
+        assert answers.begun.wait(20)
         client.stop.set()
         wait_until_refused(client.port)
         threading.Event().wait(0.4)  # the service waits as well, for the request
         assert not answer.done()
-        proceed.set()
+        answers.proceed.set()
         assert answer.result(20) == (200, {"done": True})
         assert idle.sock.recv(1) == b""
         idle.close()
@@ -112,17 +105,11 @@ def test_a_stop_finishes_requests_and_closes_idle_connections():
 @pytest.mark.rules("serving-R10", "serving-R13")
 def test_a_request_that_is_not_finished_at_a_stop_is_answered_as_json(monkeypatch):
     monkeypatch.setattr(server, "STOP_SECONDS", 0.2)
-    begun, proceed = threading.Event(), threading.Event()
-
-    def wait(request):
-        begun.set()
-        assert proceed.wait(20)
-        return {}
-
+    answers = WaitingAnswers()
     message = "service: expected a service that runs, got a service that stops; retry"
-    with started_service(FakeAnswers(wait)) as client, ThreadPoolExecutor(1) as pool:
+    with started_service(answers) as client, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.post, {"history": []})
-        assert begun.wait(20)
+        assert answers.begun.wait(20)
         with socket.create_connection(("127.0.0.1", client.port), timeout=30) as stream:
             stream.sendall(f"{HEAD}expect: 100-continue\r\ncontent-length: 50\r\n\r\n".encode())
             assert stream.recv(4096).startswith(b"HTTP/1.1 100 ")  # the service has read the head
@@ -131,7 +118,7 @@ def test_a_request_that_is_not_finished_at_a_stop_is_answered_as_json(monkeypatc
                 assert answer.result(20) == (503, {"error": message})
                 head, _, body = read_to_end(stream).partition(b"\r\n\r\n")
             finally:
-                proceed.set()
+                answers.proceed.set()
     assert (head[:13], json.loads(body)) == (b"HTTP/1.1 503 ", {"error": message})
 
 
@@ -203,12 +190,3 @@ def wait_until_refused(port):
         return False
 
     wait_until(is_refused)
-
-
-def wait_until(condition):
-    """Wait at most 4 seconds until a condition is true."""
-    for _ in range(200):
-        if condition():
-            return
-        threading.Event().wait(0.02)
-    pytest.fail("the state of the service has not changed")
