@@ -77,12 +77,11 @@ def test_the_loss_neither_overflows_nor_loses_its_digits(dtype):
 
 
 @pytest.mark.rules("din-R6")
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("label", [True, False])
-def test_a_logit_that_is_not_finite_makes_its_loss_nan(bad, label):
-    losses, slopes = din.log_loss(np.array([[bad, 1.0]]), np.array([[label, True]]))
-    assert np.isnan([losses[0, 0], slopes[0, 0]]).all()
-    assert np.isfinite([losses[0, 1], slopes[0, 1]]).all()
+def test_a_logit_that_is_not_finite_makes_its_loss_nan(label):
+    logits = np.array([[np.nan, np.inf, -np.inf, 1.0]])
+    for values in din.log_loss(logits, np.full((1, 4), label)):
+        assert np.isnan(values[0]).tolist() == [True, True, True, False]
 
 
 @pytest.mark.rules("din-R7")
@@ -107,20 +106,15 @@ def test_padding_is_never_looked_up_and_never_matters(options):
         ({"candidates": np.full((3, 4), -1)}, "items: rows: expected indices from 0 to 5, got -1"),
         ({"labels": np.zeros((3, 4))}, "din: labels: expected a mask of dtype bool, got float64"),
         ({"labels": np.zeros((3, 1), bool)}, "din: labels has shape (3, 1) but candidates (3, 4)"),
+        ({"candidates": np.zeros((3, 0), int), "labels": np.zeros((3, 0), bool)},
+         "din: candidates: expected at least one, got none"),
     ],
-)
+)  # fmt: skip
 def test_invalid_candidates_and_labels_raise(change, message):
     w = din_world(np.random.default_rng(0)).with_shared(**change)
     with raises_with(ShapeError, message):
         w.loss()
-
-
-@pytest.mark.rules("din-R9")
-def test_an_empty_batch_has_no_loss_and_no_candidates_have_no_scores():
-    w = din_world(np.random.default_rng(0), (2, 3, 0))
-    assert scores(w).shape == (2, 0)
-    with pytest.raises(ShapeError, match="din: candidates: expected at least one, got none"):
-        w.loss()
+    assert scores(din_world(np.random.default_rng(0), (2, 3, 0))).shape == (2, 0)
 
 
 @pytest.mark.rules("din-R10")

@@ -17,7 +17,6 @@ from mindref.models.interactions import interaction_weights, one_thread
 from mindref.models.parameters import Sizes
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
-from tests.models import baselines_loops as loops
 
 EXAMPLE = spec_pages.examples("baselines")[0]
 CONFIG = Config.of("mind")
@@ -48,6 +47,11 @@ def dense(arrays):
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
     return sparse.csr_matrix(parts, shape=(items, items)).toarray()
+
+
+def history_weights(history, decay):
+    """Return the weight of each item of a history: that of the latest interaction with it."""
+    return {item: decay ** (len(history) - 1 - i) for i, item in enumerate(history)}
 
 
 @pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R9", "baselines-R11")
@@ -81,9 +85,10 @@ def test_of_equal_similarities_the_lower_ids_are_kept():
 
 
 @pytest.mark.rules("baselines-R1", "baselines-R16")
-@pytest.mark.parametrize("block", [1, 7, 20])
-def test_blocks_have_no_influence(block, monkeypatch):
+@pytest.mark.parametrize("block", [1, 7, 20, item_knn.BLOCK])
+def test_a_second_fit_in_blocks_of_any_size_gives_the_same_bytes(block, monkeypatch):
     whole = fitted(made(8, users=40), 9, neighbours=3)
+    assert [x.dtype for x in whole.values()] == [np.float64, np.int64, np.int64]
     monkeypatch.setattr(item_knn, "BLOCK", block)
     for name, array in fitted(made(8, users=40), 9, neighbours=3).items():
         assert array.tobytes() == whole[name].tobytes()
@@ -128,34 +133,22 @@ def test_a_fit_without_interactions_has_no_similarities():
     histories=st.lists(st.lists(st.integers(0, 8), max_size=9), max_size=5),
     decay=st.sampled_from([1.0, 0.9, 0.5]),
 )
-def test_scores_agree_with_loops_over_numbers(histories, decay):
-    scores = scored(histories, decay=decay)
+def test_the_latest_interaction_with_an_item_weighs_its_similarities(histories, decay):
+    scores, similar = scored(histories, decay=decay), dense(SMALL)
     assert scores.shape == (len(histories), 9)
     for row, history in zip(scores, histories, strict=True):
-        assert_close(row, loops.score(dense(SMALL), history, decay), str(history))
+        weights = history_weights(history, decay)
+        expected = [sum(w * similar[i][j] for i, w in weights.items()) for j in range(9)]
+        assert_close(row, expected, str(history))
 
 
-@pytest.mark.rules("baselines-R1")
-def test_the_same_sequences_give_the_same_arrays():
-    first, second = (fitted(made(7, users=30), 9) for _ in range(2))
-    assert {name: x.tobytes() for name, x in first.items()} == {
-        name: x.tobytes() for name, x in second.items()
-    }
-    assert [x.dtype for x in first.values()] == [np.float64, np.int64, np.int64]
-
-
-@pytest.mark.rules("baselines-R6")
-@pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, float("nan")])
-def test_a_decay_outside_its_range_raises(decay):
-    message = f"decay: expected a number above 0 and at most 1, got {decay}"
-    with raises_exactly(ConfigError, message):
-        scored([[0]], decay=decay)
-
-
-@pytest.mark.rules("baselines-R12")
-def test_an_unknown_similarity_raises():
-    message = "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"
-    with raises_exactly(ConfigError, message):
+@pytest.mark.rules("baselines-R6", "baselines-R12")
+def test_an_invalid_number_or_similarity_raises():
+    for decay in (0.0, -0.5, 1.5, float("nan")):
+        message = f"decay: expected a number above 0 and at most 1, got {decay}"
+        with raises_exactly(ConfigError, message):
+            scored([[0]], decay=decay)
+    with raises_exactly(ConfigError, "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"):
         fitted([[0, 1]], 2, similarity="jaccard")
 
 

@@ -74,15 +74,11 @@ def test_a_keyed_logit_depends_on_seed_item_and_interest_alone():
 @pytest.mark.rules("routing-R15")
 @pytest.mark.parametrize("seed", [0, 1, 2**32 + 1, 2**40 + 7, 2**63 - 1])
 def test_keyed_logits_are_those_of_whole_number_arithmetic(seed):
-    table = keyed_table(seed, ITEMS, INTERESTS, 2.0, "float64")
-    expected = [[2.0 * one_logit(seed, i, k) for k in range(INTERESTS)] for i in range(ITEMS)]
-    assert_close(table, expected, atol=0)
-
-
-def one_logit(seed, item, interest):
-    key = mixed(mixed(mixed(seed) ^ item) ^ interest)
-    a, c = (((mixed(key ^ n) >> 11) + 0.5) / 2.0**53 for n in (1, 2))
-    return math.sqrt(-2 * math.log(a)) * math.cos(2 * math.pi * c)
+    for (item, interest), logit in np.ndenumerate(keyed_table(seed, ITEMS, INTERESTS, 2.0, "f8")):
+        key = mixed(mixed(mixed(seed) ^ item) ^ interest)
+        a, c = (((mixed(key ^ n) >> 11) + 0.5) / 2.0**53 for n in (1, 2))
+        expected = 2.0 * math.sqrt(-2 * math.log(a)) * math.cos(2 * math.pi * c)
+        assert_close(logit, expected, atol=0)
 
 
 def mixed(x):
@@ -107,21 +103,14 @@ def of_training(config, step):
     return histories.init_logits, history_logits(table, histories.items)
 
 
-@pytest.mark.rules("routing-R16")
-def test_keyed_draws_afresh_in_every_training_step():
-    config = settings("keyed")
-    first, keyed = of_training(config, 0)
-    second, _ = of_training(config, 1)
-    assert not np.isin(first, keyed).any()
-    assert not np.isin(first, second).any()
-    looks_normal(np.concatenate([of_training(config, n)[0].ravel() for n in range(20)]), 0.3)
-
-
-@pytest.mark.rules("routing-R17")
-def test_fixed_trains_on_the_logits_of_serving():
+@pytest.mark.rules("routing-R16", "routing-R17")
+def test_keyed_draws_afresh_in_every_training_step_and_fixed_trains_on_those_of_serving():
+    drawn = [of_training(settings("keyed"), step) for step in range(20)]
+    assert not np.isin(drawn[0][0], drawn[0][1]).any()
+    assert not np.isin(drawn[0][0], drawn[1][0]).any()
+    looks_normal(np.concatenate([logits.ravel() for logits, _ in drawn]), 0.3)
     for step in range(2):
-        found, keyed = of_training(settings("fixed"), step)
-        np.testing.assert_array_equal(found, keyed)
+        np.testing.assert_array_equal(*of_training(settings("fixed"), step))
 
 
 @pytest.mark.rules("routing-R16", "routing-R17")

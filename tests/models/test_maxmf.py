@@ -76,16 +76,9 @@ def test_within_the_margin_counts_and_beyond_it_does_not(pair_loss):
     assert (loss, weights.tolist()) == (0.5, [1.0])
     loss, weights = ranked(2.0, [1.0, -4.0], pair_loss=pair_loss)
     assert (loss, weights.tolist()) == (0.0, [0.0, 0.0])
-    w = example()
-    vectors = w.params.users.copy()
-    vectors[2:] *= 100  # the second user's order is perfect for target 2, whose pair is the last
-    changed = w.with_params(users=vectors)
-    losses = naive.maxmf_losses(changed, pair_loss)
-    assert losses[2] == 0
-    assert_close(loss_of(changed, pair_loss), sum(losses[:2]) / 3)
 
 
-@pytest.mark.rules("maxmf-R4")
+@pytest.mark.rules("maxmf-R4", "maxmf-R10")
 def test_an_unusable_negative_is_no_trial():
     usable = [False, True, False, True]
     loss, weights = ranked(0.0, [5.0, -2.0, 7.0, 1.0], usable=usable, items=11)
@@ -93,23 +86,21 @@ def test_an_unusable_negative_is_no_trial():
     assert loss == pytest.approx(second_trial_of_ten, rel=SAME)
     assert np.flatnonzero(weights).tolist() == [3]
     assert ranked(0.0, [5.0, 7.0], usable=[False, False])[0] == 0
-    assert ranked(0.0, [5.0, 1.0], usable=[False, True], pair_loss="auc")[0] == 2
+    usable = [True, True, False, True, True]
+    loss, _ = ranked(1.0, [0.5, -1.0, 9.0, 2.0, 0.0], usable=usable, pair_loss="auc")
+    assert loss == pytest.approx((0.5 + 0 + 2.0 + 0) / 4, rel=SAME), "the mean over four"
 
 
 @pytest.mark.rules("maxmf-R4")
 def test_known_items_of_the_batch_replace_those_of_the_history():
     w = example()
-    none = np.zeros((3, 4), bool)
-    assert loss_of(w, is_known=maxmf.known_negatives(w.batch)) == loss_of(w)
-    assert loss_of(w, is_known=none) > loss_of(w)
-    assert loss_of(w, is_known=~none) == 0
+    known = maxmf.known_negatives(w.batch)
+    assert known.astype(int).tolist() == [[0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]]
+    assert loss_of(w, is_known=known) == loss_of(w)
+    assert loss_of(w, is_known=np.zeros((3, 4), bool)) > loss_of(w)
+    assert loss_of(w, is_known=np.ones((3, 4), bool)) == 0
     padded = w.with_histories(mask=np.zeros_like(w.histories.mask))
     assert not maxmf.known_negatives(padded.batch).any(), "a padded position is no behaviour"
-    assert maxmf.known_negatives(w.batch).tolist() == [
-        [False, True, False, False],
-        [False, False, False, False],
-        [False, True, True, False],
-    ]
 
 
 @pytest.mark.rules("maxmf-R6")
@@ -130,13 +121,6 @@ def test_the_weight_is_the_harmonic_number_of_the_rank(trial, rank):
     expected = sum(1 / j for j in range(1, rank + 1))
     assert weights[trial - 1] == pytest.approx(expected, rel=SAME)
     assert loss == pytest.approx(expected, rel=SAME)
-
-
-@pytest.mark.rules("maxmf-R10")
-def test_auc_is_the_mean_over_usable_negatives():
-    usable = [True, True, False, True, True]
-    loss, _ = ranked(1.0, [0.5, -1.0, 9.0, 2.0, 0.0], usable=usable, pair_loss="auc")
-    assert loss == pytest.approx((0.5 + 0 + 2.0 + 0) / 4, rel=SAME)
 
 
 @pytest.mark.rules("maxmf-R11")
@@ -191,10 +175,9 @@ def test_invalid_pairs_raise():
 def test_the_tables_begin_with_vectors_of_length_near_one():
     config = Config.of("mind", {"interests": 3, "width": 16, "dtype": "float64"})
     params = maxmf.init(np.random.default_rng(0), config, Sizes(300, 400, 0, 0, users=500))
-    assert params.items.shape == (400, 16)
-    assert params.users.shape == (1500, 16)
+    assert [table.shape for table in params] == [(400, 16), (1500, 16)]
     for table in params:
         error = np.sqrt(2 / table.size)  # of a mean of squares of N(0, 1)
         assert abs((table**2).mean() * 16 - 1) < STANDARD_ERRORS * error
         assert abs(table.mean()) < STANDARD_ERRORS / np.sqrt(16 * table.size)
-    assert not np.array_equal(params.items[:400], params.users[:400])
+    assert not np.array_equal(params.items, params.users[:400])

@@ -64,18 +64,3 @@ def test_another_order_changes_bytes_but_only_by_rounding():
     assert vectors.tobytes() != permuted.tobytes(), "to the byte would be too strong a rule"
     moved, lengths = (np.linalg.norm(x, axis=(1, 2)) for x in (permuted - vectors, vectors))
     assert (moved < same_math(np.float32) * lengths).all()
-
-
-@pytest.mark.rules("model-R16")
-def test_the_order_of_behaviours_has_no_influence():
-    w = world(np.random.default_rng(0), (1, 9, 3, 5))
-    model = serving.Model(w.params, w.catalogue, w.config)
-    history = np.array(HISTORIES.row(0))
-    assert len(history) <= w.config.window
-    permuted = np.random.default_rng(1).permutation(history)
-    assert permuted.tolist() != history.tolist()
-    vectors, permuted_vectors = (
-        serving.compute_interests(model, Ragged.of([row]), w.histories.profile).vectors
-        for row in (history, permuted)
-    )
-    assert_close(permuted_vectors, vectors)

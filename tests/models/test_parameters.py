@@ -8,7 +8,7 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.models import parameters
-from mindref.models.parameters import Gradients, Layer, Sizes
+from mindref.models.parameters import Gradients, Sizes
 from mindref.ops.embedding import RowGradient
 
 SIZES = Sizes(items=300, item_rows=400, profile_rows=250, profile_features=3)
@@ -70,28 +70,14 @@ def test_biases_are_zero_and_a_generator_draws_the_same_parameters_in_either_dty
 
 
 @pytest.mark.rules("model-R22")
-def test_flatten_names_every_array_once_and_unflatten_restores_them():
+def test_parameters_and_gradients_have_one_name_each():
     params = made()
     named = parameters.flatten(params)
     layers = [f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
     assert list(named) == ["items", "profile", "bilinear", *layers]
-    again = parameters.unflatten(named)
-    for name, x in parameters.flatten(again).items():
+    for name, x in parameters.flatten(parameters.unflatten(named)).items():
         assert x is named[name], name
-
-
-@pytest.mark.rules("model-R22")
-def test_gradients_have_the_names_of_their_parameters():
-    params = made()
     rows = RowGradient(np.array([0]), params.items[:1])
-    gradients = Gradients(rows, rows, params.bilinear, tuple(Layer(*x) for x in params.layers))
-    named = parameters.flatten_gradients(gradients)
-    assert list(named) == list(parameters.flatten(params))
-    assert named["layers.1.bias"] is params.layers[1].bias
-
-
-def test_a_catalogue_of_ids_names_each_item_once():
-    catalogue = parameters.catalogue_of_ids(5, "float32")
-    assert catalogue.rows.ravel().tolist() == [0, 1, 2, 3, 4]
-    assert catalogue.weights.tolist() == [[1.0]] * 5
-    assert catalogue.weights.dtype == np.float32
+    gradients = Gradients(rows, rows, params.bilinear, params.layers)
+    assert list(parameters.flatten_gradients(gradients)) == list(named)
+    assert parameters.flatten_gradients(gradients)["layers.1.bias"] is params.layers[1].bias

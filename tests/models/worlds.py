@@ -147,11 +147,6 @@ class World(NamedTuple):
         return [*flatten(self.params).values(), *self.histories, *rest]
 
 
-def loss_of(w: World, **changes: Any) -> Any:
-    """Return the loss with other settings."""
-    return w.with_config(**changes).loss()[0]
-
-
 def world(
     rng: np.random.Generator, axes: tuple[int, ...], mask: Any = None, **settings: Any
 ) -> World:
