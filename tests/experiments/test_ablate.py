@@ -4,8 +4,7 @@ import pytest
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError
-from mindref.experiments import ablate as room
-from mindref.experiments import studies
+from mindref.experiments import ablate, studies
 from mindref.experiments.ablate import AblationPlan, run_ablation
 from mindref.experiments.results import AblationResult
 from mindref.experiments.runs import RunListener
@@ -15,22 +14,6 @@ from tests.experiments.tiny_experiment import base, runs
 
 SIGMA = studies.Study("sigma", "Sigma", "?", "0.1", {"0.1": {"sigma": 0.1}, "5": {"sigma": 5.0}})
 TURNED = studies.Study("turned", "The same", "?", "b", {"b": {}, "five": {"sigma": 5}})
-
-
-@pytest.fixture(scope="module")
-def messages():
-    return []
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    return tmp_path_factory.mktemp("ablated") / "out"
-
-
-@pytest.fixture(scope="module")
-def found(out, messages):
-    plan = AblationPlan(base(), [SIGMA, TURNED], 2, out)
-    return run_ablation(plan, runs(RunListener(messages.append)))
 
 
 @pytest.mark.parametrize("name", studies.read_studies())
@@ -55,45 +38,45 @@ def test_the_base_is_the_arm_with_the_default_settings_or_those_of_the_command()
     assert studies.study_arms(SIGMA, base(sigma=0.3)).base.label == "0.1"
 
 
-@pytest.mark.rules("experiments-R17")
-def test_arms_with_equal_settings_share_a_folder():
-    first, other = (studies.study_arms(study, base()) for study in (SIGMA, TURNED))
-    assert [arm.folder for arm in first.arms] == ["base", "sigma=5"]
-    assert [arm.folder for arm in other.arms] == ["base", "sigma=5"]
-
-
-@pytest.mark.rules("experiments-R17")
+@pytest.mark.rules("experiments-R9", "experiments-R10", "experiments-R17", "experiments-R21")
 @pytest.mark.slow
-def test_equal_settings_are_trained_once(out, found, messages):
-    assert sorted(path.name for path in out.iterdir()) == ["base", "sigma=5"]
+def test_equal_settings_are_trained_once_and_every_arm_has_an_effect_a_cost_and_a_verdict(tmp_path):
+    messages = []
+    plan = AblationPlan(base(), [SIGMA, TURNED], 2, tmp_path / "first")
+    result = run_ablation(plan, runs(RunListener(messages.append)))
+    check_json(result, AblationResult)
+    assert sorted(path.name for path in plan.out.iterdir()) == ["base", "sigma=5"]
     assert len(messages) == 4, "two arms of two seeds"
     assert messages[0] == "run 1 of 4: as given, seed 0"
-    first, other = (study["arms"][1] for study in found["studies"])
+    first, other = (study["arms"][1] for study in result["studies"])
     assert {**first, "label": ""} == {**other, "label": ""}
+    for study in result["studies"]:
+        assert (study["arms"][0]["verdict"], study["arms"][0]["against"]) == ("base", None)
+    assert first["verdict"] in ("better", "worse", "mixed", "no difference shown")
+    assert [step for step, _ in first["curve"]] == [3, 6, 7]
+    for metric in ("hit_rate@10", "hit_rate@50"):
+        numbers = first["against"][metric]
+        assert numbers["low"] <= numbers["difference"] <= numbers["high"]
+        assert numbers["p"] <= numbers["p_holm"] <= 2 * numbers["p"]
+    assert set(result["cost"]["arms"]) == {"base", "sigma=5"}
+    assert all(seconds > 0 for seconds in result["cost"]["arms"].values())
+    again = run_ablation(plan._replace(out=tmp_path / "second"), runs())
+    assert {**again, "cost": 0} == {**result, "cost": 0}, "only the cost depends on the machine"
 
 
-@pytest.mark.rules("experiments-R9", "experiments-R10")
-@pytest.mark.slow
-def test_every_arm_has_an_effect_a_cost_and_a_verdict(found):
-    check_json(found, AblationResult)
-    for study in found["studies"]:
-        first, second = study["arms"]
-        assert (first["verdict"], first["against"]) == ("base", None)
-        assert second["verdict"] in ("better", "worse", "mixed", "no difference shown")
-        for metric in ("hit_rate@10", "hit_rate@50"):
-            numbers = second["against"][metric]
-            assert numbers["low"] <= numbers["difference"] <= numbers["high"]
-            assert numbers["p"] <= numbers["p_holm"] <= 2 * numbers["p"]
-        assert [step for step, _ in second["curve"]] == [3, 6, 7]
-    assert all(seconds > 0 for seconds in found["cost"]["arms"].values())
-    assert set(found["cost"]["arms"]) == {"base", "sigma=5"}
-
-
-@pytest.mark.rules("experiments-R21")
-@pytest.mark.slow
-def test_only_the_cost_depends_on_the_machine(tmp_path, found):
-    again = run_ablation(AblationPlan(base(), [SIGMA, TURNED], 2, tmp_path), runs())
-    assert {**again, "cost": 0} == {**found, "cost": 0}
+@pytest.mark.rules("experiments-R17", "experiments-R19")
+def test_arms_with_equal_settings_share_a_folder_and_without_results_there_is_an_error(
+    tmp_path, monkeypatch
+):
+    for study in (SIGMA, TURNED):
+        arms = studies.study_arms(study, base()).arms
+        assert [arm.folder for arm in arms] == ["base", "sigma=5"]
+    monkeypatch.setattr(
+        "mindref.training.loop.step_learning_rate", lambda config, n: 1e30 if n > 2 else 0.01
+    )
+    with pytest.raises(RunError, match="expected an arm with a result, got none: all diverged"):
+        run_ablation(AblationPlan(base(backend="numpy"), [SIGMA], 1, tmp_path), runs())
+    assert ablate.arm_verdict(*studies.study_arms(SIGMA, base()).arms[::-1], None) == "no result"
 
 
 def test_studies_are_selected_by_name():
@@ -111,13 +94,3 @@ def test_an_invalid_study_is_named():
     twice = SIGMA._replace(arms={"0.1": {}, "also": {"sigma": 0.1}})
     with pytest.raises(ConfigError, match="study sigma: expected arms that differ"):
         studies.study_arms(twice, base())
-
-
-@pytest.mark.rules("experiments-R19")
-def test_an_ablation_without_results_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "mindref.training.loop.step_learning_rate", lambda config, n: 1e30 if n > 2 else 0.01
-    )
-    with pytest.raises(RunError, match="expected an arm with a result, got none: all diverged"):
-        run_ablation(AblationPlan(base(backend="numpy"), [SIGMA], 1, tmp_path), runs())
-    assert room.arm_verdict(*studies.study_arms(SIGMA, base()).arms[::-1], None) == "no result"

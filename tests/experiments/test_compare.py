@@ -36,27 +36,24 @@ def found(out):
     return compared(out)
 
 
-def run_folders(out, name):
-    return {str(path.parent.relative_to(out)) for path in out.rglob(name)}
-
-
-def test_a_result_follows_the_schema(found):
+@pytest.mark.rules("experiments-R11", "experiments-R12", "experiments-R19")
+def test_the_first_of_the_best_trials_is_evaluated_with_all_seeds(out, found):
     check_json(found, ComparisonResult)
-
-
-@pytest.mark.rules("experiments-R11", "experiments-R12")
-def test_only_the_chosen_trial_is_evaluated_with_all_seeds(out, found):
-    trained, judged = run_folders(out, "experiment.json"), run_folders(out, first_hits.FILE)
-    assert run_folders(out, "report.json") == judged
+    trained, hits, reports = (
+        {str(path.parent.relative_to(out)) for path in out.rglob(name)}
+        for name in ("experiment.json", first_hits.FILE, "report.json")
+    )
+    expected, evaluated = set(), set()
     for arm in found["arms"]:
-        assert len(arm["trials"]) == 2
-        assert {f"{arm['label']}/trial-{i}/seed-0" for i in (0, 1)} <= trained
-        chosen = {f"{arm['label']}/trial-{arm['chosen']}/seed-{s}" for s in (0, 1)}
-        assert chosen <= judged
         values = [trial["validation"] for trial in arm["trials"]]
+        assert len(values) == 2
         assert values[arm["chosen"]] == max(values)
-    assert len(judged) == 4
-    assert len(trained) == 6
+        expected |= {f"{arm['label']}/trial-{i}/seed-0" for i in (0, 1)}
+        evaluated |= {f"{arm['label']}/trial-{arm['chosen']}/seed-{s}" for s in (0, 1)}
+    assert hits == reports == evaluated
+    assert trained == expected | evaluated
+    examples = ([0.1, 0.3, 0.3, 0.2], [0.0], [None, 0.0, None], [None, None])
+    assert [best_trial(values) for values in examples] == [1, 0, 1, None]
 
 
 @pytest.mark.rules("experiments-R3", "experiments-R12")
@@ -114,12 +111,9 @@ def test_every_folder_is_checked_before_training(tmp_path, out, found):
     assert [path.name for path in tmp_path.iterdir()] == ["two"]
     with pytest.raises(RunError, match=r"trial-0/seed-0: batch: expected 8, got 16"):
         compared(out, batch=8)
-
-
-def test_an_invalid_comparison_is_rejected(tmp_path):
     with pytest.raises(ConfigError, match="models: expected each once"):
-        compared(tmp_path, arms=(ONE, ONE))
-    assert not list(tmp_path.iterdir())
+        compared(tmp_path / "twice", arms=(ONE, ONE))
+    assert not (tmp_path / "twice").exists()
 
 
 @pytest.mark.rules("experiments-R19")
@@ -185,16 +179,16 @@ def test_models_try_the_same_values_of_a_shared_setting():
     assert drawn[0] == [79, 53, 43, 78, 76, 86]
 
 
-@pytest.mark.rules("experiments-R12", "experiments-R19")
-def test_the_first_of_equal_trials_is_chosen_and_never_a_diverged_one():
-    assert best_trial([0.1, 0.3, 0.3, 0.2]) == 1
-    assert best_trial([0.0]) == 0
-    assert best_trial([None, 0.0, None]) == 1
-    assert best_trial([None, None]) is None
-
-
 @pytest.mark.rules("experiments-R22")
-def test_settings_that_define_a_model_are_not_tuned(monkeypatch):
+def test_settings_that_define_a_model_or_are_given_are_not_tuned(monkeypatch):
+    plain, changed = arms.model_arm("best"), arms.model_arm("best", ["window"])
+    assert plain.settings["window"] == 20
+    assert {"window", "learning_rate"} <= set(plain.grid)
+    assert "window" not in changed.settings | changed.grid
+    first = arms.model_arm("best-1", ["interests"])
+    assert first.settings["interests"] == 1, "what makes it what it is"
+    assert "interests" not in first.grid
+    assert "steps" not in plain.settings
     content = {"grid": {"window": [5], "beyond": [1]}, "models": {"a": {"settings": {"window": 7}}}}
     monkeypatch.setattr(arms, "read_models", lambda: content)
     assert arms.model_arm("a") == Arm("a", {"model": "a", "window": 7}, "a", {})
@@ -219,16 +213,3 @@ def test_folder_names_are_portable():
     long = safe_file_name("x" * 500)
     assert len(long) <= 120
     assert long != safe_file_name("x" * 501)
-
-
-@pytest.mark.rules("experiments-R22")
-def test_initial_settings_of_a_model_can_be_overridden_and_tuned():
-    plain, changed = arms.model_arm("best"), arms.model_arm("best", ["window"])
-    assert plain.settings["window"] == 20
-    assert {"window", "learning_rate"} <= set(plain.grid)
-    assert "window" not in changed.settings
-    assert "window" not in changed.grid
-    first = arms.model_arm("best-1", ["interests"])
-    assert first.settings["interests"] == 1, "what makes it what it is"
-    assert "interests" not in first.grid
-    assert "steps" not in plain.settings

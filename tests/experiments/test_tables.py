@@ -64,44 +64,35 @@ ABLATED = {
 }  # fmt: skip
 
 
-def test_the_paper_table_has_changes_relative_to_the_opponent():
-    sheet = tables.result_tables(COMPARED)[0]
-    assert sheet.heads == ("model", "HR@10", "HR@50", "HR@100")
-    rows = [": ".join(row[:2]) for row in sheet.rows]
+def test_a_comparison_has_a_table_of_changes_one_of_intervals_and_one_of_trials():
+    changes, intervals, tuning = tables.result_tables(COMPARED)
+    assert changes.heads == ("model", "HR@10", "HR@50", "HR@100")
+    rows = [": ".join(row[:2]) for row in changes.rows]
     assert rows == ["b|c: 0.3000", "mind: 0.3000 (+20.00)", "none: 0.3000", "wild: diverged"]
-    assert "1,000 test cases (leave_last_out), unseen items of 1,234 ranked, 2 seeds" in sheet.title
-
-
-def test_the_models_table_has_intervals_and_p_values():
-    sheet = tables.result_tables(COMPARED)[1]
-    assert len(sheet.rows) == 3 * 4
-    assert sheet.rows[4] == (
+    assert "1,000 test cases (leave_last_out), unseen items of 1,234 ranked" in changes.title
+    assert len(intervals.rows) == 3 * 4
+    assert intervals.rows[4] == (
         "mind", "10", "0.3000 [0.2900, 0.3100]", "0.0020",
         "+0.0500 [+0.0400, +0.0600]", "0.040", "1e-07",
     )  # fmt: skip
-    assert "95%, bootstrap over users, t over seeds; p:" in sheet.notes[0]
+    assert "95%, bootstrap over users, t over seeds; p:" in intervals.notes[0]
     notes = tables.result_tables({**COMPARED, "seeds": [0]})[1].notes
     assert "one seed: the intervals exclude the variance" in notes[1]
     texts = [tables.format_p(p) for p in (0.0, 3e-60, 2e-40, 1e-7, 0.04, 1.0)]
     assert texts == ["<1e-40", "<1e-40", "2e-40", "1e-07", "0.040", "1.000"]
-
-
-def test_the_tuning_table_states_the_number_of_trials():
-    sheet = tables.result_tables(COMPARED)[2]
-    assert "3 trials per model" in sheet.notes[0]
-    assert "validation cases with seed 0 only" in sheet.notes[0]
-    assert sheet.rows[0] == ("b|c", "1", "window 5", "0.1000")
-    assert sheet.rows[3][3] == "diverged"
+    assert "3 trials per model" in tuning.notes[0]
+    assert "validation cases with seed 0 only" in tuning.notes[0]
+    assert tuning.rows[0] == ("b|c", "1", "window 5", "0.1000")
+    assert tuning.rows[3][3] == "diverged"
 
 
 def test_the_ablation_table_has_effect_cost_and_verdict():
     (sheet,) = tables.result_tables(ABLATED)
-    assert [row[:2] for row in sheet.rows] == [("sigma", "x"), ("sigma", "y"), ("sigma", "z")]
-    assert sheet.rows[0][2:5] == ("0.3000", "", "")
-    assert sheet.rows[1][2:5] == ("0.3000", "+0.0500 [+0.0400, +0.0600]", "1e-07")
-    assert sheet.rows[2][2:5] == ("diverged", "", "")
-    ends = [row[-2:] for row in sheet.rows]
-    assert ends == [("1.23", "base"), ("", "better"), ("2", "no result")]
+    assert [row[:5] + row[-2:] for row in sheet.rows] == [
+        ("sigma", "x", "0.3000", "", "", "1.23", "base"),
+        ("sigma", "y", "0.3000", "+0.0500 [+0.0400, +0.0600]", "1e-07", "", "better"),
+        ("sigma", "z", "diverged", "", "", "2", "no result"),
+    ]
     assert "on this machine (an abacus)" in sheet.notes[-1]
     (estimates,) = tables.result_tables({**ABLATED, "seeds": [0]})
     assert (sheet.heads[-1], estimates.heads[-1]) == ("verdict", "verdict (one seed)")

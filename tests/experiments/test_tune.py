@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -98,12 +99,6 @@ def test_the_best_trial_of_all_presets_is_selected(tmp_path, monkeypatch):
     assert {row[4] for row in fitted.rows} == {"-"}, "a model without steps has no best step"
 
 
-def test_all_trials_diverged(tmp_path, monkeypatch):
-    with_values(monkeypatch, [None] * 3)
-    with pytest.raises(RunError, match="a trial with a result, got none: all diverged"):
-        tune.run_tuning(planned(tmp_path), runs(), [])
-
-
 @pytest.mark.rules("experiments-R27")
 def test_a_time_limit_is_that_of_each_trial(tmp_path, monkeypatch):
     plan = planned(tmp_path, time_limit="20s")
@@ -114,30 +109,29 @@ def test_a_time_limit_is_that_of_each_trial(tmp_path, monkeypatch):
     assert "--time-limit=20.0" in result["train"]
 
 
-def test_nothing_to_tune(tmp_path):
+def test_a_plan_without_a_tunable_setting_and_a_table_without_a_result_are_errors(
+    tmp_path, monkeypatch
+):
     with pytest.raises(ConfigError, match="a setting that can be tuned, got none for mind"):
         planned(tmp_path, learning_rate=0.1, window=3)
     with pytest.raises(ConfigError, match="none for popularity"):
         tune.plan_tuning(None, {"model": "popularity"}, 2, tmp_path, NumbaBackend())
+    with_values(monkeypatch, [None] * 3)
+    with pytest.raises(RunError, match="a trial with a result, got none: all diverged"):
+        tune.run_tuning(planned(tmp_path), runs(), [])
 
 
 @pytest.mark.rules("experiments-R26")
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_options_of_settings_give_the_settings(preset, tmp_path):
+def test_the_options_of_settings_give_the_settings(preset):
     from mindref.cli import settings
     from mindref.cli.train import train_command
 
     # 10 and 3000 are defaults, which other presets change
-    changes = {
-        "window": 10,
-        "steps": 3000,
-        "hidden": (),
-        "last_relu": True,
-        "logits": "fixed",
-        "power": 2.5,
-        "adam": "dense",
-    }
-    changes = {**changes, "hidden": (16, 8)} if PRESETS[preset].get("head") != "none" else changes
+    changes = {"window": 10, "steps": 3000, "hidden": (), "last_relu": True, "logits": "fixed"}
+    changes |= {"power": 2.5, "adam": "dense"}
+    if PRESETS[preset].get("head") != "none":
+        changes["hidden"] = (16, 8)
     for config in (Config.of(preset, changes), Config.of(preset, {"time_limit": "2m"})):
         words = tune.setting_words(preset, config)
         # click stores the help option of a command at its first use
@@ -145,6 +139,9 @@ def test_the_options_of_settings_give_the_settings(preset, tmp_path):
         options = train_command.make_context("train", words, **names).params
         read = settings.read_changes(options.pop("preset"), options.pop("config_file"), options)
         assert Config.of(*read) == config
+    assert tune.setting_words(preset, config)[:2] == ["--preset", preset]
+    item_knn = Config.of("mind", {"model": "item_knn"})
+    assert tune.setting_words("mind", item_knn) == ["--model=item_knn"]
 
 
 @pytest.mark.rules("experiments-R26")
@@ -152,27 +149,28 @@ def test_the_printed_command_trains_the_same_bytes(tmp_path, monkeypatch):
     from mindref.cli import main
 
     monkeypatch.chdir(tmp_path)
+    # 30 users, and columns of unusual names
+    lines = [f"u{u},i{(u * 7 + n * n) % 25}" for u in range(30) for n in range(8)]
+    log = "\n".join(["who,what", *lines, lines[-1]]) + "\n"
+    Path("log.csv").write_text(log, encoding="utf-8")
     words = [f"--{name.replace('_', '-')}={x}" for name, x in COMMON.items()]
     words += ["--width=8", "--hidden=8", "--metric=hit_rate@10", "--include-seen", "--quiet"]
-    log = write_log(tmp_path)
-    reading = ["--user=who", "--item", "what", "--min-item-users=2", "--no-header"]
-    reading[-1:] = ["--header", "--keep-duplicates"]
-    arguments = ["tune", log, *reading, *words, "--preset=mind", "--trials=3", "--out=t"]
+    words += ["--user=who", "--item", "what", "--min-item-users=2", "--header"]
+    words += ["--keep-duplicates", "--preset=mind", "--trials=3", "--out=t"]
     with pytest.raises(SystemExit) as ended:
-        main(arguments)
+        main(["tune", "log.csv", *words])
     assert ended.value.code == 0
-    result = json.loads((tmp_path / "t" / "tune.json").read_text())
+    result = json.loads(Path("t", "tune.json").read_bytes())
     check_json(result, TuningResult)
     command = shlex.split(result["train"])
-    assert command[:4] == ["mindref", "train", "--data", log]
+    assert command[:4] == ["mindref", "train", "--data", "log.csv"]
     assert {"--include-seen", "--user=who", "--header", "--keep-duplicates"} <= set(command)
     with pytest.raises(SystemExit) as ended:
         main([*command[1:], "--out", "again", "--quiet"])
     assert ended.value.code == 0
     best = tmp_path / result["trials"][result["best"]]["run"]
     assert content(tmp_path / "again") == content(best)
-    reports = [path for path in (tmp_path / "t").rglob("report.json")]
-    assert reports == [best / "report.json"]
+    assert [*(tmp_path / "t").rglob("report.json")] == [best / "report.json"]
 
 
 @pytest.mark.rules("security-R1")
@@ -193,16 +191,3 @@ def test_a_report_without_test_metrics_is_an_error(tmp_path, monkeypatch, metric
     rows = {"a": {"value": 0.5, "low": None, "high": None}}
     report.save_report(tmp_path, {"metrics": {"test": {"model": rows}}}, "x")
     assert tune.test_metrics(planned) == rows
-
-
-def write_log(folder):
-    """Write a log of 30 users with columns of unusual names; return the name of the file."""
-    lines = [f"u{u},i{(u * 7 + n * n) % 25}" for u in range(30) for n in range(8)]
-    (folder / "log.csv").write_text("\n".join(["who,what", *lines, lines[-1]]) + "\n")
-    return "log.csv"
-
-
-def test_the_command_for_a_model_has_no_preset_of_another_model():
-    words = tune.setting_words("mind", Config.of("mind", {"model": "item_knn"}))
-    assert words == ["--model=item_knn"]
-    assert tune.setting_words("mind", Config.of("mind"))[:2] == ["--preset", "mind"]
