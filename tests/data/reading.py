@@ -1,9 +1,12 @@
 """Write small invented logs, and read them."""
 
+import dataclasses
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mindref.data.log import InteractionLog
 from mindref.data.readers import read_log
@@ -52,3 +55,12 @@ def values(log: InteractionLog, feature: str, kind: str = "item") -> dict[str, l
         ids, features = log.user_ids, log.user_features
     (found,) = [one for one in features if one.name == feature]
     return {name: [found.values[c] for c in found.codes.row(i)] for i, name in enumerate(ids)}
+
+
+def plain(value: Any) -> Any:
+    """Return a value whose equality is exact: arrays become their type and bytes."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if dataclasses.is_dataclass(value):
+        return plain(dataclasses.astuple(value))
+    return tuple(map(plain, value)) if isinstance(value, tuple | list) else value

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mindref.data.readers import read_log
 from mindref.data.readers.columns import Columns
 from mindref.errors import DataError, MindrefError
-from tests.data.test_plain_text import plain
+from tests.data.reading import plain
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is the extra mindref[parquet]")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -13,7 +13,7 @@ from mindref.data.log import InteractionLog
 from mindref.data.readers import interactions, read_log, text
 from mindref.data.readers.data_file import DataFile
 from mindref.errors import MindrefError
-from tests.data.reading import CSV, write
+from tests.data.reading import CSV, plain, write
 from tests.faults.damage import damages
 from tests.faults.logs import FORMS, lay, name_of, rows
 from tests.faults.test_inputs import OPTIONS
@@ -35,15 +35,6 @@ def read(path, min_bytes, block_bytes=64, **options):
         except MindrefError as error:
             return type(error), str(error)
     return {field.name: plain(getattr(log, field.name)) for field in dataclasses.fields(log)}
-
-
-def plain(value):
-    """Return a value whose equality is exact: arrays become their type and bytes."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
-    if dataclasses.is_dataclass(value):
-        return plain(dataclasses.astuple(value))
-    return tuple(map(plain, value)) if isinstance(value, tuple | list) else value
 
 
 def assert_like_the_reference(path, block_bytes=64, **options):

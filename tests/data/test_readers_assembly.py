@@ -8,6 +8,7 @@ from mindref.data.frames import from_arrays, from_dataframe
 from mindref.data.readers import read_log
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
+from tests.data.logs import rows_of
 from tests.data.reading import rows, table, times, values, write
 
 
@@ -17,9 +18,7 @@ def test_the_worked_example_is_read(tmp_path):
     log = read_log(write(tmp_path / "log.csv", example["lines"]), columns=example["columns"])
     assert list(log.user_ids) == example["user_ids"]
     assert list(log.item_ids) == example["item_ids"]
-    assert [log.interactions.row(u).tolist() for u in range(len(log.interactions))] == example[
-        "interactions"
-    ]
+    assert rows_of(log.interactions) == example["interactions"]
     assert times(log) == [time for row in example["times"] for time in row]
     assert {name: log.notes[name] for name in example["notes"]} == example["notes"]
 
@@ -112,15 +111,10 @@ def test_repeats_without_times_stay(tmp_path):
 
 @pytest.mark.rules("data-R7", "data-R8")
 def test_items_in_only_one_of_the_files_are_counted(tmp_path):
-    items = write(
-        tmp_path / "items.csv", ["item,title,kind", "a,Alpha,x|y", "z,Omega,x", "c,,", "d,,"]
-    )
-    log = table(
-        tmp_path,
-        ["u,b,1", "u,a,2", "v,c,3", "v,d,3"],
-        item_file=items,
-        columns={"item_features": {"kind": "kind"}},
-    )
+    lines = ["item,title,kind", "a,Alpha,x|y", "z,Omega,x", "c,,", "d,,"]
+    options = {"item_file": write(tmp_path / "items.csv", lines)}
+    options["columns"] = {"item_features": {"kind": "kind"}}
+    log = table(tmp_path, ["u,b,1", "u,a,2", "v,c,3", "v,d,3"], **options)
     assert list(log.item_ids) == ["b", "a", "c", "d"]
     assert log.titles == ["", "Alpha", "", ""]
     assert values(log, "kind") == {"b": [], "a": ["x", "y"], "c": [], "d": []}

@@ -38,11 +38,7 @@ def test_the_longest_line_is_read_and_a_longer_one_is_refused(tmp_path, before, 
 def test_a_compressed_file_that_expands_too_much_is_refused(tmp_path, packing):
     """Yield blank lines without end."""
     data = b"u a\n" + (b" " * (MIB - 1) + b"\n") * 80
-    path = tmp_path / "log"
-    if packing == "zip":
-        zipped(path, {"log": data})
-    else:
-        write(path, data, packing)
+    path = write(tmp_path / "log", data, packing)
     assert path.stat().st_size * 100 < MIN_LIMIT < len(data)
     with pytest.raises(DataError, match="at most 64 MiB, or 100 times the file's size, unpacked"):
         read_log(path, format="pairs")
@@ -54,10 +50,8 @@ def test_a_compressed_log_within_the_limit_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(data_file, "MIN_LIMIT", MIB)
     few = b"u a\n" + b"u b\n" * 20_000
     assert len(few) > 100 * len(gzip.compress(few))
-    assert (
-        read_log(write(tmp_path / "few", few, "gzip"), format="pairs").notes["interactions"]
-        == 20_001
-    )
+    read = read_log(write(tmp_path / "few", few, "gzip"), format="pairs")
+    assert read.notes["lines"] == 20_001
     many = b"".join(b"u a" + os.urandom(512).hex().encode() + b"\n" for _ in range(2000))
     assert len(many) > MIB
     read = read_log(write(tmp_path / "many", many, "gzip"), format="sequences", max_bad_lines=10**6)
@@ -84,9 +78,7 @@ def constant(path, count):
 def test_too_many_rows_per_byte_are_refused(tmp_path, monkeypatch):
     parquet = pytest.importorskip("mindref.data.readers.parquet_file")
     many = constant(tmp_path / "many", parquet.MIN_LIMIT + 1)
-    with pytest.raises(
-        DataError, match=r"expected at most 1,048,576 rows, or 16 for .*, got 1,048"
-    ):
+    with pytest.raises(DataError, match=r"at most 1,048,576 rows, or 16 for .*, got 1,048"):
         read_log(many)
     few = constant(tmp_path / "few", 1000)
     assert parquet.RATIO * few.stat().st_size > 1000

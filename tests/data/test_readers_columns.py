@@ -79,8 +79,6 @@ def test_columns_by_name_beside_an_unnamed_index_column(tmp_path):
     path = write(tmp_path / "log", lines)
     columns = Columns(user="who", item="what", time="Date", time_format="day-first")
     assert rows(read_log(path, columns=columns)) == {"u": ["c", "a, b"]}
-    with pytest.raises(DataError, match="Time and Date"):
-        read_log(path, columns=Columns(user="who", item="what"))
     for column in ("when", 6, "9" * 5000, 10**5000):
         with pytest.raises(DataError, match="expected a column"):
             read_log(path, columns=Columns(user="who", item="what", time=column))
@@ -133,21 +131,12 @@ def test_features_may_come_from_the_item_file_the_user_file_and_the_log(tmp_path
     assert values(log, "genres") == {"a": ["x", "y"]}
     assert values(log, "place") == {"a": ["P"]}
     assert values(log, "town", "user") == {"u": ["Ys"], "v": []}
-    with pytest.raises(DataError, match="'brand'"):
-        read_log(path, item_file=items, columns={"item_features": {"brand": "brand"}})
 
 
 @pytest.mark.rules("data-R69")
 def test_blanks_around_a_field_are_stripped(tmp_path):
-    lines = [
-        "user, item , time",
-        "u , 69,\t5",
-        ' u, "69" , 6 ',
-        'u,"7, 8", 7',
-        'u," 9",8 ',
-        "u, ,9",
-    ]
-    log = read_log(write(tmp_path / "log", lines), max_bad_lines=1)
+    lines = ["user, item , time", "u , 69,\t5", ' u, "69" , 6 ', 'u,"7, 8", 7', 'u," 9",8 ']
+    log = read_log(write(tmp_path / "log", [*lines, "u, ,9"]), max_bad_lines=1)
     assert rows(log) == {"u": ["69", "69", "7, 8", " 9"]}
     assert log.bad_lines[0].endswith("line 6: no item")
 
@@ -202,38 +191,30 @@ def test_other_unicode_blanks_are_part_of_a_word(tmp_path, blank):
 
 
 @pytest.mark.rules("data-R17")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("blank", ["", "  ", "\t", "\u00a0", "\x0b"])
 @pytest.mark.parametrize("form", ["pairs", "delimited", "movielens"])
-def test_blank_lines_are_skipped_in_every_format(tmp_path, form, blank):
+def test_line_ends_and_blank_lines_change_nothing(tmp_path, form, blank, end):
     line = {"pairs": "u a", "delimited": "u,a,1", "movielens": "u::a::5::1"}[form]
     columns = {"user": 1, "item": 2} if form == "delimited" else None
     encoding = "iso-8859-1" if form == "movielens" else "utf-8"
-    text = f"{line}\n{blank}\n\n{line}\n{blank}"
+    text = end.join([line, blank, "", line, blank])
     log = read_log(write(tmp_path / "log", text.encode(encoding)), format=form, columns=columns)
-    counts = (log.notes["bad_lines"], log.notes["users"], log.notes["lines"])
-    assert counts == (0, 1, 5 - (not blank))
+    counts = [log.notes[name] for name in ("bad_lines", "users", "items", "lines")]
+    assert counts == [0, 1, 1, 5 - (not blank)]
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "[" * 900])
 def test_json_that_python_cannot_parse_is_a_damaged_line(tmp_path, value):
     end = "]" * 900 if value == "[" * 900 else ""
-    lines = [
-        '{"user": 1, "item": 2, "title": ""}',
-        f'{{"user": 1, "item": 3, "title": {value}{end}}}',
-    ]
-    log = read_log(write(tmp_path / "log", lines), max_bad_lines=1)
+    text = '{"user": 1, "item": 2, "title": ""}\n{"user": 1, "item": 3, "title": '
+    log = read_log(write(tmp_path / "log", f"{text}{value}{end}}}"), max_bad_lines=1)
     assert log.notes["bad_lines"] + log.notes["interactions"] == 2
     with pytest.raises(DataError):
         read_log(write(tmp_path / "log", value), max_bad_lines=1)
     items = write(tmp_path / "items.json", value)
     with pytest.raises(DataError, match="expected a JSON object"):
         read_log(write(tmp_path / "log", "u a b\nv a\n"), item_file=items)
-
-
-def test_an_empty_item_file_is_an_error(tmp_path):
-    for option in ("item_file", "user_file"):
-        with pytest.raises(DataError, match=r"a header with a column of the .*, got nothing"):
-            table(tmp_path, ["u,a,1"], **{option: write(tmp_path / "side", "")})
 
 
 def test_times_of_any_size_are_compared(tmp_path):

@@ -63,11 +63,8 @@ def test_an_empty_or_a_binary_file_is_named(tmp_path, options):
 @pytest.mark.rules("data-R21")
 def test_a_requested_format_is_not_detected(tmp_path):
     path = write(tmp_path / "log", KNOWN["pairs"])
-    assert rows(read_log(path, format="sessions")) == {
-        "1": ["1", "2"],
-        "2": ["1", "3"],
-        "3": ["2", "2"],
-    }
+    expected = {"1": ["1", "2"], "2": ["1", "3"], "3": ["2", "2"]}
+    assert rows(read_log(path, format="sessions")) == expected
     with pytest.raises(ConfigError, match="format"):
         read_log(path, format="csv")
 
@@ -98,19 +95,14 @@ def test_repeated_first_words_are_ambiguous(tmp_path):
         read_log(write(tmp_path / "log", lines))
 
 
-HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
-FORMS = {
-    "movielens": ["1::5::3::20", "2::5::3::30", "1::6::4::10"],
-    "movielens-tab": ["1\t5\t3\t20", "2\t5\t3\t30", "1\t6\t4\t10"],
-    "recbole": [HEADER, "1\t5\t3\t20", "2\t5\t3\t30", "1\t6\t4\t10"],
-}
+RATINGS = ["1\t5\t3\t20", "2\t5\t3\t30", "1\t6\t4\t10"]
 BENCHMARK = "user:token\titem:token\titem_id_list:token_seq\nu\tc\ta b"
 
 
 def test_the_older_movielens_folder(tmp_path):
     flags = ["0"] * 19
     flags[1] = flags[5] = "1"
-    write(tmp_path / "u.data", FORMS["movielens-tab"])
+    write(tmp_path / "u.data", RATINGS)
     item = f"5|Caf\xe9 (1995)|01-Jan-1995||http://x|{'|'.join(flags)}\n"
     write(tmp_path / "u.item", item.encode("iso-8859-1"))
     write(tmp_path / "u.user", ["1|24|M|writer|8571A", "2|53|F|other|94043"])
@@ -122,11 +114,10 @@ def test_the_older_movielens_folder(tmp_path):
 
 
 def test_recbole_item_and_user_files(tmp_path):
-    write(tmp_path / "x.inter", FORMS["recbole"])
-    write(
-        tmp_path / "x.item",
-        ["item_id:token\tmovie_title:token_seq\tclass:token_seq\tprice:float", "5\tA b\tc d\t1.5"],
-    )
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    write(tmp_path / "x.inter", [header, *RATINGS])
+    header = "item_id:token\tmovie_title:token_seq\tclass:token_seq\tprice:float"
+    write(tmp_path / "x.item", [header, "5\tA b\tc d\t1.5"])
     write(tmp_path / "x.user", ["user_id:token\tage:token", "1\t24"])
     log = read_log(tmp_path / "x.inter")
     assert log.titles == ["A b", ""]
@@ -137,23 +128,16 @@ def test_recbole_item_and_user_files(tmp_path):
 
 @pytest.mark.rules("data-R23")
 def test_the_longest_row_of_a_user_is_the_history(tmp_path):
-    lines = [
-        "user_id:token\titem_id_list:token_seq\titem_id:token",
-        "u\ta\tb",
-        "v\tx\ty",
-        "u\ta b\tc",
-        "u\ta d\te",
-        "u\ta\tb",
-        "w\t\tz",
-    ]
-    log = read_log(write(tmp_path / "x.inter", lines))
+    header = "user_id:token\titem_id_list:token_seq\titem_id:token"
+    lines = ["u\ta\tb", "v\tx\ty", "u\ta b\tc", "u\ta d\te", "u\ta\tb", "w\t\tz"]
+    log = read_log(write(tmp_path / "x.inter", [header, *lines]))
     assert rows(log) == {"u": ["a", "b", "c"], "v": ["x", "y"], "w": ["z"]}
     assert log.times is None
     assert log.notes["shorter_rows"] == 3
 
 
 def test_ratings_are_filtered_by_their_columns_and_a_user_without_items_is_left_out(tmp_path):
-    path = write(tmp_path / "ratings", FORMS["movielens"])
+    path = write(tmp_path / "ratings", [row.replace("\t", "::") for row in RATINGS])
     assert rows(read_log(path, columns={"at_least": {"rating": 4}})) == {"1": ["6"]}
     log = read_log(write(tmp_path / "log", ["1 6 5", "2", "3 5"]))
     assert rows(log) == {"1": ["6", "5"], "3": ["5"]}

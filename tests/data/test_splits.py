@@ -9,6 +9,7 @@ from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, DataError
 from tests.assertions import nonempty
 from tests.data.logs import log_of, rows, rows_of
+from tests.data.reading import plain
 
 ROWS = [[0, 1, 2, 3, 1], [2, 0, 3], [4, 5], [6]]
 
@@ -116,17 +117,6 @@ def test_the_comirec_history_is_the_first_four_fifths(length, known):
 
 
 @pytest.mark.rules("data-R33")
-def test_the_time_windows_have_the_requested_fractions():
-    log = timed()  # 120 events: moments at events 96 and 108 by time
-    split = splits.split_global_time(log)
-    assert len(split.train.values) == 96
-    assert rows_of(split.train) == [row[:16] for row in rows_of(log.interactions)]
-    assert rows_of(split.validation.targets) == [row[16:18] for row in rows_of(log.interactions)]
-    assert rows_of(split.test.histories) == [row[:18] for row in rows_of(log.interactions)]
-    assert rows_of(split.test.targets) == [row[18:] for row in rows_of(log.interactions)]
-
-
-@pytest.mark.rules("data-R33")
 @pytest.mark.parametrize(
     ("events", "validation", "test"),
     [(25, 20, 23), (30, 24, 27), (34, 27, 31), (35, 28, 32), (45, 36, 41), (50, 40, 45)],
@@ -205,10 +195,3 @@ def test_a_split_is_reproducible_and_does_not_change_the_log(drawn, seed):
         first, second = (splits.make_split(protocol, log, rng(seed)) for _ in range(2))
         assert plain(first) == plain(second)
     assert before == (log.interactions.values.tobytes(), log.interactions.offsets.tobytes())
-
-
-def plain(split):
-    """Return all numbers of a split."""
-    cases = (case._asdict().values() for case in (split.validation, split.test))
-    parts = [split.train_users, split.train, *(part for case in cases for part in case)]
-    return [rows_of(x) if isinstance(x, Ragged) else x.tolist() for x in parts]

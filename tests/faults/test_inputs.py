@@ -175,15 +175,12 @@ def test_a_written_log_is_read_back(form, data):
 
 COLUMN = st.sampled_from([None, 1, 2, 3, 0, -1, 99, "user", "item", "1", "9" * 5000, "\x1b", "²"])
 FORM_OF_TIME = ["auto", "seconds", "ms", "iso", "day-first", "%Y", "%d %d", "%", "%Q", "%s\0"]
+FEATURES = st.dictionaries(st.sampled_from("fg"), COLUMN, max_size=2)
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
-        "user": COLUMN,
-        "item": COLUMN,
-        "time": COLUMN,
-        "title": COLUMN,
-        "item_features": st.dictionaries(st.sampled_from("fg"), COLUMN, max_size=2),
-        "user_features": st.dictionaries(st.sampled_from("fg"), COLUMN, max_size=2),
+        **dict.fromkeys(("user", "item", "time", "title"), COLUMN),
+        **dict.fromkeys(("item_features", "user_features"), FEATURES),
         "keep": st.dictionaries(st.sampled_from(["1", "3", "user"]), st.just(["a", "b"])),
         "at_least": st.dictionaries(st.sampled_from(["1", "3", "time"]), st.floats()),
         "time_format": st.sampled_from(FORM_OF_TIME),
