@@ -22,8 +22,8 @@ from mindref.run import atomic, lock
 from mindref.run.tsv import escape, tsv_line
 from mindref.shapes import Bools
 
-# first history length of each bucket; K' = floor(log2 n) is constant within a bucket
-BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
+BUCKETS = {0: "0", 1: "1", 2: "2-3", 4: "4-7", 8: "8-15", 16: "16-31", 32: "32-63", 64: "64+"}
+"""First history length of each bucket -> name. K' = floor(log2 n) is constant within a bucket."""
 
 
 class EvaluationReport(NamedTuple):
@@ -90,22 +90,13 @@ def metrics_by_history_length(
     values: dict[str, Floats], lengths: Ints
 ) -> dict[str, dict[str, float]]:
     """Return the mean of each metric over the cases of each bucket of history lengths."""
-    bucket = np.searchsorted(BUCKETS, lengths, side="right") - 1  # metrics-R20
-    table = {}
+    bucket = np.searchsorted(list(BUCKETS), lengths, side="right") - 1  # metrics-R20
+    names, table = list(BUCKETS.values()), {}
     for b in np.unique(bucket):
         inside = bucket == b
         means = {name: float(value[inside].mean()) for name, value in values.items()}
-        table[bucket_name(int(b))] = {"cases": int(inside.sum()), **means}
+        table[names[b]] = {"cases": int(inside.sum()), **means}
     return table
-
-
-def bucket_name(b: int) -> str:
-    """Return the name of a bucket: `0`, `1`, `2-3` ... `64+`."""
-    first = BUCKETS[b]
-    if b + 1 == len(BUCKETS):
-        return f"{first}+"
-    last = BUCKETS[b + 1] - 1
-    return str(first) if first == last else f"{first}-{last}"
 
 
 def tied_targets(log: InteractionLog, cases: EvaluationCases) -> Bools | None:

@@ -125,8 +125,10 @@ class TrainingEvents:
             return
         if trainer.run is not None:
             step = trainer.state.moments.step
-            todo = f"{resume_command(trainer)} continues it"
-            self.error.add_note(f"the training is saved at step {step}; {todo}")
+            words = ["mindref", "train", "--resume", str(trainer.run)]
+            in_memory = trainer.description().get("data") == IN_MEMORY  # the user names its file
+            command = shlex.join(words) + (" --data FILE" if in_memory else "")
+            self.error.add_note(f"the training is saved at step {step}; {command} continues it")
         raise self.error
 
 
@@ -144,13 +146,6 @@ def training_events(trainer: TrainingRun, events: TrainingEvents) -> Iterator[No
             name_of_callback = second.__notes__[-1]  # `send` adds it
             error.add_note(f"then {type(second).__name__}: {second}; {name_of_callback}")
         raise
-
-
-def resume_command(trainer: TrainingRun) -> str:
-    """Return the command that resumes a training. The user has to name a log from memory."""
-    words = ["mindref", "train", "--resume", str(trainer.run)]
-    in_memory = trainer.description().get("data") == IN_MEMORY
-    return shlex.join(words) + (" --data FILE" if in_memory else "")
 
 
 def callback_name(callback: object) -> str:

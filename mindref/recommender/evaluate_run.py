@@ -262,14 +262,16 @@ def evaluate_run(
     if max_cases is None:
         max_cases = config.test_users if which == "test" else 0
     split_cases = sample_cases(all_cases, max_cases, config.seed)
-    cases, notes = translate_cases(split_cases, loaded, served)
+    histories, lost = translate_items(split_cases.histories, loaded.log, served.items.ids)
+    targets, missed = translate_items(split_cases.targets, loaded.log, served.items.ids)
+    train, _ = translate_items(split.train, loaded.log, served.items.ids)
+    cases = EvaluationCases(split_cases.users, histories, targets)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
     counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
     trainings = list_trainings(str(run), "", config, facts)
     trained = find_trained_targets(
         loaded.log, split_cases, which, (split.protocol, config.seed), trainings
     )
-    train, _ = translate_items(split.train, loaded.log, served.items.ids)
     evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
     check_list_memory(len(cases.users), max(list_lengths))
     words, ranked = evaluate_model(
@@ -278,6 +280,7 @@ def evaluate_run(
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]
         write_predictions(predictions, ranked, users, served.items.ids)
+    notes = {"behaviours unknown to the run": lost, "targets unknown to the run": missed}
     notes |= {**words["notes"], NOT_SAMPLED: len(all_cases.users) - len(cases.users)}
     warnings = [x.warning() for x in trained]
     return {**words, "exclude_seen": exclude_seen, "warnings": warnings, "notes": notes}
@@ -300,13 +303,3 @@ def check_shares_items(log: InteractionLog, item_ids: Sequence[str]) -> None:
     got = f"none of the {number:,} items of the log: {join_names(log.item_ids, quoted=True)}"
     todo = f"the run has {join_names(item_ids, quoted=True)}; check --item, and the form of the ids"
     raise DataError(say("evaluate", "items of the run's catalogue", got, todo))
-
-
-def translate_cases(
-    cases: EvaluationCases, loaded: LoadedLog, served: ServedModel
-) -> tuple[EvaluationCases, dict[str, int]]:
-    """Return cases in the ids of the run's catalogue, and the number of unknown items."""
-    histories, lost = translate_items(cases.histories, loaded.log, served.items.ids)
-    targets, missed = translate_items(cases.targets, loaded.log, served.items.ids)
-    notes = {"behaviours unknown to the run": lost, "targets unknown to the run": missed}
-    return EvaluationCases(cases.users, histories, targets), notes

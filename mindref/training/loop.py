@@ -19,12 +19,7 @@ from mindref.training import optimiser
 from mindref.training.batch_loader import Task, make_loader
 from mindref.training.divergence import check_finite_state
 from mindref.training.engine import Engine
-from mindref.training.time_budget import (
-    TimeBudget,
-    TimeUsed,
-    allows_validation,
-    needs_validation,
-)
+from mindref.training.time_budget import FIRST_VALIDATION, TimeBudget, TimeUsed
 
 
 class TrainingState(NamedTuple):
@@ -133,10 +128,14 @@ def end_reason(state: TrainingState, config: FamilyConfig) -> str:
 
 def reaches_validation(state: TrainingState, config: FamilyConfig) -> bool:
     """Return whether a validation and a checkpoint follow the last step."""
-    step = state.moments.step
-    if step == config.steps or needs_validation(config.time_limit, state.time):
+    step, limit, used = state.moments.step, config.time_limit, state.time
+    if step == config.steps or used.progress >= 1:  # optimiser-R18
         return True
-    return step % config.evaluate_every == 0 and allows_validation(config.time_limit, state.time)
+    if limit > 0 and used.validation == 0 and used.seconds >= FIRST_VALIDATION * limit:
+        return True  # optimiser-R20
+    # three validations must fit: this one, as much training, and the last one
+    fits = limit == 0 or used.seconds + 3 * used.validation < limit  # optimiser-R20
+    return step % config.evaluate_every == 0 and fits
 
 
 def limited_learning_rate(state: TrainingState, config: FamilyConfig) -> float:

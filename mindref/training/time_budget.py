@@ -90,19 +90,6 @@ def expected_seconds(expected: float, measured: float) -> float:
     return max(measured, (expected + measured) / 2)
 
 
-def needs_validation(limit: float, used: TimeUsed) -> bool:
-    """Return whether the time used requires a validation after this step."""
-    unmeasured = limit > 0 and used.validation == 0
-    return used.progress >= 1 or (  # optimiser-R18
-        unmeasured and used.seconds >= FIRST_VALIDATION * limit  # optimiser-R20
-    )
-
-
-def allows_validation(limit: float, used: TimeUsed) -> bool:
-    """Return whether three validations fit: this one, as much training, and the last one."""
-    return limit == 0 or used.seconds + 3 * used.validation < limit  # optimiser-R20
-
-
 def reject_time_limit(limit: float, subject: str) -> None:
     """Raise ConfigError for a time limit where results must be reproducible."""
     if limit:  # optimiser-R22

@@ -13,7 +13,7 @@ from mindref.process.announcements import listen
 from mindref.recall import ExactIndex, build, build_index, nearest_items, open_index, probe
 from mindref.recall.manifest import NAME, Manifest
 from tests.recall.annoy_trees import annoy_module, vectors
-from tests.recall.example_plugins import install, measure_small_catalogues
+from tests.recall.example_plugins import measure_small_catalogues
 
 annoy = annoy_module()
 QUERIES = vectors(20, seed=1)
@@ -21,12 +21,6 @@ QUERIES = vectors(20, seed=1)
 
 def manifest_of(folder):
     return json.loads((folder / NAME).read_text())
-
-
-def measure_annoy(monkeypatch, recall, seconds):
-    """Measure small catalogues with Annoy alone; exact search takes a second."""
-    install(monkeypatch, annoy="mindref.recall.annoy:Annoy")
-    measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": seconds}, recall)
 
 
 @pytest.mark.rules("recall-R22")
@@ -40,22 +34,6 @@ def test_a_small_catalogue_is_searched_exactly_without_a_measurement(tmp_path, m
 
 
 @pytest.mark.rules("recall-R23")
-@pytest.mark.parametrize(
-    ("recall", "seconds", "kind"),
-    [(0.95, 0.5, "annoy"), (0.94, 0.5, "exact"), (0.99, 2.0, "exact")],
-)
-def test_auto_chooses_annoy_with_enough_recall_and_speed(
-    tmp_path, monkeypatch, recall, seconds, kind
-):
-    measure_annoy(monkeypatch, recall, seconds)
-    index = build_index(vectors(300), QUERIES, directory=tmp_path)
-    found = manifest_of(tmp_path)
-    assert index.kind == found["kind"] == kind
-    assert found["figures"]["annoy_recall"] == recall
-    assert open_index(tmp_path, vectors(300)).kind == kind
-
-
-@pytest.mark.rules("recall-R23")
 def test_auto_builds_no_trees_if_exact_search_is_fast(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
     monkeypatch.setattr(build, "seconds_per_user", lambda *_: build.FAST_SECONDS / 2)
@@ -65,7 +43,7 @@ def test_auto_builds_no_trees_if_exact_search_is_fast(tmp_path, monkeypatch):
 
 
 def test_annoy_by_name_is_built_with_a_warning_on_low_recall(tmp_path, monkeypatch):
-    measure_annoy(monkeypatch, 0.5, 2.0)
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": 2.0}, recall=0.5)
     index = build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy")
     assert index.kind == "annoy"
     assert "finds only 50% of the top 50" in str(open_index(tmp_path, vectors(300)).warning)

@@ -12,13 +12,9 @@ from mindref.config import Config
 from mindref.models.family import family_of
 from mindref.process.memory import usable_memory
 from mindref.recommender.training.memory_estimate import check_training_memory, count_parameters
+from mindref.run.folder import WRITTEN
 from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
-
-FILES = (
-    "config.json", "items.tsv", "metrics.jsonl", "model.safetensors", "optimiser.safetensors",
-    "report.json", "state.json",
-)  # fmt: skip
 
 
 def describe_plan(
@@ -49,7 +45,7 @@ def describe_plan(
             "test_cases": min(num_test, candidates[0].test_users or num_test),
         },
         "train": [planned_training(x, name, prepared) for name, x in configs.items()],
-        "write": {"run": str(run), "files": list(FILES)},
+        "write": {"run": str(run), "files": sorted(WRITTEN)},
         "memory": {**estimate._asdict(), "total": estimate.total, "available": usable_memory()},
     }
 
