@@ -1,5 +1,7 @@
 """items.tsv stores any catalogue, and reading it returns the same catalogue."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 from mindref.errors import RunError
 from mindref.run import items
 
+NASTY = st.text(st.sampled_from("\\\t\n\rtnrud8\ud800\udfffé\x85\u2028 "), max_size=12)
+ANY = st.text(st.characters(), max_size=20)  # surrogates among them
 IDS = ["plain", "a\tb", "line\nend", "back\\slash", "return\r", "\\t", "Amélie", "\u2028", "\ud800"]
 TITLES = ["", "\t", "\n\n", "\\", "\r\n", "\\n", "千と千尋", "\x85", "\udfff"]
 
@@ -25,15 +29,15 @@ def test_a_log_without_titles_has_empty_ones(tmp_path):
     assert found.label(0) == "a"
 
 
-@given(
-    rows=st.lists(st.tuples(st.text(st.characters()), st.integers(0, 2**40), st.text()), max_size=5)
-)
+@given(rows=st.lists(st.tuples(NASTY | ANY, st.integers(0, 2**40), NASTY | ANY), max_size=5))
 @example(rows=list(zip(IDS, range(9), TITLES, strict=True)))
 def test_a_catalogue_is_read_as_it_was_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("items") / "items.tsv"
     ids, counts, titles = ([row[column] for row in rows] for column in range(3))
     items.write_items(path, ids, np.array(counts, np.int64), titles)
     assert items.read_items(path) == items.Items(ids, counts, titles)
+    text = path.read_text("utf-8").translate({ord("\n"): None, ord("\t"): None})
+    assert "Cc" not in map(unicodedata.category, text), "no control characters"
 
 
 @pytest.mark.parametrize(

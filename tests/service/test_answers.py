@@ -56,26 +56,15 @@ def test_the_answer_is_that_of_recommend_many(options, service, model):
 
 @pytest.mark.rules("serving-R9")
 @pytest.mark.parametrize("logits", ["keyed", "per_call"])
-def test_requests_at_once_have_the_bytes_of_one_alone(logits, service, model, tmp_path):
-    if logits == "per_call":
-        run = trained(tmp_path / "run", logits=logits)
-        loaded = HistoryAnswers.load(run, "exact", None, "cpu", [])
-        with started_service(loaded, threads=4) as client:
-            compare_concurrent(client, model)
-    else:
-        compare_concurrent(service, model)
-
-
-def compare_concurrent(client, model):
-    bodies = [json.dumps({"history": x, "n": 7}).encode() for x in draw_histories(model, 40)]
-
-    def answer(body):
-        return client.request("POST", "/recommend", body, content_type="application/json")[2]
-
-    alone = [answer(body) for body in bodies]
-    assert len(set(alone)) > 30
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(answer, bodies)) == alone
+def test_requests_at_once_have_the_bytes_of_one_alone(logits, model, tmp_path):
+    bodies = [{"history": x, "n": 7} for x in draw_histories(model, 40)]
+    run = trained(tmp_path / "run", logits=logits)
+    loaded = HistoryAnswers.load(run, "exact", None, "cpu", [])
+    with started_service(loaded, threads=4) as client, ThreadPoolExecutor(8) as pool:
+        alone = [json.dumps(client.post(body)) for body in bodies]
+        assert len(set(alone)) > 30
+        together = [json.dumps(answer) for answer in pool.map(client.post, bodies)]
+        assert together == alone
 
 
 def test_unknown_items_are_listed_for_each_history(service, model):
