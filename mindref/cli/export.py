@@ -74,12 +74,10 @@ def export_command(
     The exported file is run and compared with the backend `numpy`: on users of the log, or on
     random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.
     """
-    common = {"run", "kind", "output", "data", "as_json"}
-    allowed = {"form", "all_users"} if kind == VECTORS else {"users"}
-    words = "--format, --all-users" if kind == VECTORS else "--users"
-    settings.reject_other_options(
-        f"--to {kind}", common | allowed, f"--output, --data, --json, {words}"
-    )
+    allowed = {"run", "kind", "output", "data", "as_json"}
+    allowed |= {"form", "all_users"} if kind == VECTORS else {"users"}
+    options = "--format, --all-users" if kind == VECTORS else "--users"
+    settings.reject_other_options(f"--to {kind}", allowed, f"--output, --data, --json, {options}")
     output = output if output is not None else run / f"export-{kind}"
     settings.check_writable("--output", output)
     if kind == VECTORS:
@@ -97,9 +95,11 @@ def export_command(
         except ExportDiffers as error:
             print_stderr(str(error))
             if as_json:
-                facts = error.verdict._asdict().items()  # null for a number that is not finite
-                finite = {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts}
-                print_json({"checked": finite})
+                checked = error.verdict._asdict()
+                for name, value in checked.items():
+                    if isinstance(value, float) and not math.isfinite(value):
+                        checked[name] = None  # JSON has no such number
+                print_json({"checked": checked})
             return 1
         line = checked_line(result["checked"])
     print_stderr(*result["warnings"])

@@ -57,6 +57,7 @@ def new_trainer(
     if ranks.first:
         print_reading(loaded.log, exclude_seen=plan.exclude_seen)
     plan = replace(plan, run=run)
+    # presets are compared for minutes, before the run directory is created and locked
     lock_once = cache(partial(lock_folder, run, make=True))
 
     def make(config: Config, compared: Sequence[Config]) -> Trainer:
@@ -224,7 +225,7 @@ def remove_empty_folders(folders: Sequence[Path]) -> None:
 
 
 def next_run_directory(folder: Path) -> Path:
-    """Return runs/NNN with the next number after the existing runs, from 001. Or OSError."""
+    """Return runs/NNN with the next number after the existing runs, from 001. Raises OSError."""
     names = os.listdir(folder) if folder.is_dir() else []
     taken = [int(name) for name in names if name.isdecimal()]
     return folder / f"{max(taken, default=0) + 1:03d}"

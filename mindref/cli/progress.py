@@ -50,9 +50,8 @@ def progress_bar(*, transient: bool, auto_refresh: bool = True) -> Iterator[Prog
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    text, note = (
-        TextColumn(part, markup=False) for part in ("{task.description}", "{task.fields[note]}")
-    )
+    text = TextColumn("{task.description}", markup=False)
+    note = TextColumn("{task.fields[note]}", markup=False)
     console = Console(file=cast(IO[str], TolerantStderr()))
     with Progress(
         text, BarColumn(), note, console=console, transient=transient, auto_refresh=auto_refresh

@@ -178,10 +178,11 @@ def parse_item_ids(option: str, text: str) -> list[str]:
 
     Spaces are kept, because an id may contain spaces. Raises ConfigError.
     """
+    error = ConfigError(say(option, 'items as one row of CSV: a,b,"c,d"', repr(text)))
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:
-        rows = [[], []]
+        raise error from None
     if len(rows) > 1:
-        raise ConfigError(say(option, 'items as one row of CSV: a,b,"c,d"', repr(text)))
-    return [word for row in rows for word in row if word]
+        raise error
+    return [item for row in rows for item in row if item]

@@ -140,7 +140,9 @@ def setting_help(setting: dataclasses.Field[object], rerankers: tuple[str, ...] 
 
 def format_default(default: object) -> str:
     """Return a default in the form in which it is typed."""
-    return ",".join(map(str, default)) or "none" if isinstance(default, tuple) else str(default)
+    if isinstance(default, tuple):
+        return ",".join(map(str, default)) or "none"
+    return str(default)
 
 
 NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "device", "quiet", "json", "config")

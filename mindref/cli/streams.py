@@ -59,7 +59,9 @@ def warn_unfinished(run: Path) -> None:
     if (run / array_files.STATE).exists():
         source = read_run_config(run).get("source")
         in_memory = isinstance(source, dict) and source.get("place") == IN_MEMORY
-        command = f"mindref train --resume {shlex.quote(str(run))}" + " --data FILE" * in_memory
+        command = f"mindref train --resume {shlex.quote(str(run))}"
+        if in_memory:
+            command += " --data FILE"
         print_as_warnings([f"the training of {run} is not finished; {command} continues it"])
 
 

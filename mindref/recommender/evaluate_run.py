@@ -199,18 +199,18 @@ def interest_report(
     true_labels (C, L): true interests of the behaviours in the window. The result is empty if no
     user has two active interests. The interests must have coupling weights.
     """
-    vectors, active, _, _, mask = user_interests
     couplings: Any = user_interests.couplings
+    vectors, active, mask = user_interests.vectors, user_interests.active, user_interests.mask
     try:
-        state = interest_statistics(vectors, active, couplings, mask)
+        statistics = interest_statistics(vectors, active, couplings, mask)
     except DataError:  # K = 1, or histories too short for two interests
         return {}
     words: dict[str, Any] = {
-        "users": state.users,
-        "similarity": state.similarity,
-        "share_by_index": state.share_by_index.tolist(),
-        "share_by_rank": state.share_by_rank.tolist(),
-        "effective_number": state.effective_number,
+        "users": statistics.users,
+        "similarity": statistics.similarity,
+        "share_by_index": statistics.share_by_index.tolist(),
+        "share_by_rank": statistics.share_by_rank.tolist(),
+        "effective_number": statistics.effective_number,
     }
     if true_labels is not None:
         with suppress(DataError):  # no user has behaviours of two true interests in the window

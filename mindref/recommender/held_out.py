@@ -85,9 +85,9 @@ def describe_training(prepared: PreparedLog) -> dict[str, object]:
     if log.times is None:
         return facts
     lengths = split.train.lengths
-    ends = (log.interactions.offsets[split.train_users] + lengths)[lengths > 0]
     # training sequences begin at the first interaction of a user, and times ascend
-    return {**facts, "last_time": float(log.times[ends - 1].max())}
+    last = log.interactions.offsets[split.train_users] + lengths - 1
+    return {**facts, "last_time": float(log.times[last[lengths > 0]].max())}
 
 
 def list_trainings(
@@ -127,7 +127,10 @@ def check_evaluated(run: Path, protocol: str | None) -> None:
 
     protocol: of the evaluation, None for that of the run.
     """
-    if (protocol or checkpoint.load_config(run)[1]["protocol"]) == NO_SPLIT:  # model-R54
+    if protocol is None:
+        _, facts = checkpoint.load_config(run)
+        protocol = facts["protocol"]
+    if protocol == NO_SPLIT:  # model-R54
         got = f"{NO_SPLIT}, with which a run is trained on all interactions of its log"
         todo = "give a later log with --data, and the --split of that log"
         raise ConfigError(say(f"{run}: split", " or ".join(EVALUATION_PROTOCOLS), got, todo))
@@ -231,7 +234,7 @@ def count_trained(log: InteractionLog, cases: EvaluationCases, training: Earlier
 
 
 def count_of_two(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:
-    """Return the number of users of whom the earlier log had two of three interactions.
+    """Return the number of users who may have had two interactions in the earlier log, now three.
 
     The earlier training used both (data-R28); the second one is now the validation target. With
     three or more in the earlier log, it left the last two out.
@@ -239,6 +242,8 @@ def count_of_two(log: InteractionLog, cases: EvaluationCases, training: EarlierT
     assert log.times is not None
     starts = log.interactions.offsets[cases.users[cases.histories.lengths == 1]]
     second, third = log.times[starts + 1], log.times[starts + 2]
-    end = np.partition(log.times, training.interactions - 1)[training.interactions - 1]
-    # an interaction at the end may be in the earlier log, or not
+    # time of the last interaction of the earlier log, if that log has the first interactions
+    last = training.interactions - 1
+    end = np.partition(log.times, last)[last]
+    # an interaction at this time may be in the earlier log, or not
     return int(np.count_nonzero((second <= training.last_time) & (third >= end)))  # model-R61

@@ -46,7 +46,7 @@ def recall_all(
     users, size = len(lists.request.users.names), block or recall.USERS_PER_BLOCK
     blocks = count_blocks(users, size)
     start, stop = blocks * (number - 1) // count, blocks * number // count
-    first, last = (min(edge * size, users) for edge in (start, stop))
+    first, last = min(start * size, users), min(stop * size, users)
     part = FilePart(first, is_first=number == 1, is_last=number == count)
     answers = lists.user_lists(start, stop, size)  # recall-R49
     warnings = save_lists(Path(output), answers, lists.index, form, part)  # recall-R38

@@ -68,7 +68,8 @@ class BatchLoader:
 
     def rows(self, step: int) -> Ints:
         """Return the training rows (B,) of the users in the batch of a step."""
-        return self.draw_examples(step)[1]
+        _, rows, _ = self.draw_examples(step)
+        return rows
 
     def draw_examples(self, step: int) -> tuple[np.random.Generator, Ints, Ints]:
         """Return the generator of a step, and its first draws: rows and positions (B,)."""
@@ -77,7 +78,8 @@ class BatchLoader:
 
     def batch(self, step: int) -> Any:
         """Return the batch of a step: a mind.Batch, or the batch type of the family."""
-        config, (rng, rows, positions) = self.config, self.draw_examples(step)
+        config = self.config
+        rng, rows, positions = self.draw_examples(step)
         length = self.family.history_length(config)
         laid = pad_examples(self.task.sequences, rows, positions, length)
         drawn_set = self.sampler.draw(rng, laid.target)
@@ -137,7 +139,8 @@ class RerankBatchLoader(BatchLoader):
 
     def batch(self, step: int) -> din.Batch:
         """Return the batch of a step, a function of the recall run, the seed and the step."""
-        config, (rng, rows, positions) = self.config, self.draw_examples(step)
+        config = self.config
+        rng, rows, positions = self.draw_examples(step)
         task = self.task
         assert task.candidates is not None  # RerankTrainer sets it
         laid = pad_examples(task.sequences, rows, positions, config.window)

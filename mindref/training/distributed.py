@@ -156,19 +156,22 @@ class Poll:
 
     def __init__(self, ranks: Ranks, stop: Callable[[], bool]) -> None:
         self.ranks, self.stop = ranks, stop
-        self.steps, self.left, self.asked_at = 1, 1, time.perf_counter()
+        self.interval = self.steps_left = 1  # steps between exchanges, and until the next one
+        self.exchanged_at = time.perf_counter()
 
     def __call__(self) -> bool:
         """Return whether all processes stop at this step."""
-        self.left -= 1
-        if self.left > 0:
+        self.steps_left -= 1
+        if self.steps_left > 0:
             return False
-        now = time.perf_counter()
-        fitting = int(self.steps / max(now - self.asked_at, 1e-6))
-        answers = self.ranks.gather([self.stop(), max(1, min(fitting, 4 * self.steps))])
-        self.steps = self.left = answers[0][1]
-        self.asked_at = time.perf_counter()
-        return any(stops for stops, _ in answers)
+        seconds = max(time.perf_counter() - self.exchanged_at, 1e-6)
+        steps_per_second = int(self.interval / seconds)
+        interval = max(1, min(steps_per_second, 4 * self.interval))
+        requests = self.ranks.gather([self.stop(), interval])
+        _, self.interval = requests[0]  # rank 0
+        self.steps_left = self.interval
+        self.exchanged_at = time.perf_counter()
+        return any(stops for stops, _ in requests)
 
 
 def error_text(error: Exception) -> str:

@@ -67,8 +67,8 @@ def has_finite_squares(gradient: Array | RowGradient) -> bool:
     x = gradient.values if isinstance(gradient, RowGradient) else gradient
     if not x.size:
         return True
-    largest = max(x.max(), -x.min(), key=lambda n: (n != n, n))  # NaN before all
-    return bool(np.isfinite(largest * largest))  # optimiser-R14
+    extremes = np.array([x.min(), x.max()])  # NaN if an entry is NaN
+    return bool(np.isfinite(extremes * extremes).all())  # optimiser-R14
 
 
 def check_finite_state(params: Mapping[str, Array], moments: optimiser.State) -> None:

@@ -161,10 +161,8 @@ class BackendEngine:
             if int(moments.step) != self.count:
                 subject, got = f"backend {self.backend.name}: moments", f"step {moments.step}"
                 raise BackendError(say(subject, f"step {self.count}", got))
-            first, second = (
-                {name: fetch(x) for name, x in tables.items()}
-                for tables in (moments.first, moments.second)
-            )
+            first = {name: fetch(x) for name, x in moments.first.items()}
+            second = {name: fetch(x) for name, x in moments.second.items()}
             params = {name: fetch(x) for name, x in params.items()}
             kind = family_of(self.config.model).params
             return unflatten(params, kind), optimiser.State(int(moments.step), first, second)

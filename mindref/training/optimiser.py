@@ -29,7 +29,8 @@ class State(NamedTuple):
 def init(params: Mapping[str, Array]) -> State:
     """Return zero moments for every parameter."""
     first = {name: np.zeros_like(x) for name, x in params.items()}  # optimiser-R8
-    return State(0, first, {name: np.zeros_like(x) for name, x in params.items()})
+    second = {name: np.zeros_like(x) for name, x in params.items()}
+    return State(0, first, second)
 
 
 def update(

@@ -105,8 +105,9 @@ def read_item_lists(path: Path, option: str) -> ItemLists:
                 fields = line.removesuffix("\n").removesuffix("\r").split("\t")
                 if fields == [""]:
                     continue
-                is_other = shared if len(fields) == 2 else by_user
-                if len(fields) > 2 or not all(fields) or is_other:
+                # earlier lines with the other number of columns
+                is_mixed = len(shared if len(fields) == 2 else by_user) > 0
+                if len(fields) > 2 or not all(fields) or is_mixed:
                     got = repr(line[:80].rstrip("\r\n"))
                     raise DataError(say(f"{subject}, line {number}", FORMAT, got))
                 item = unescape(fields[-1])
@@ -151,8 +152,6 @@ def resolve_lists(
     for lists, is_allow in ((only, True), (exclude, False)):
         if lists is None:
             continue
-        rows = lists.rows(users, requests) if lists.shared is None else []
-        warnings += unknown_warnings(lists, served)
         if lists.shared is not None:
             is_listed = np.zeros(len(served.items.ids), np.bool_)
             is_listed[dense_ids(lists.shared, served.dense)] = True
@@ -160,13 +159,15 @@ def resolve_lists(
             if item_filter.is_allowed is not None:
                 allowed &= item_filter.is_allowed
             item_filter = item_filter._replace(is_allowed=allowed)
-            continue
-        ragged = Ragged.of([dense_ids(row or [], served.dense) for row in rows])
-        if is_allow:
-            has_list = np.array([row is not None for row in rows], np.bool_)
-            item_filter = item_filter._replace(only=AllowLists(ragged, has_list))
         else:
-            item_filter = item_filter._replace(exclude=ragged)
+            rows = lists.rows(users, requests)
+            ragged = Ragged.of([dense_ids(row or [], served.dense) for row in rows])
+            if is_allow:
+                has_list = np.array([row is not None for row in rows], np.bool_)
+                item_filter = item_filter._replace(only=AllowLists(ragged, has_list))
+            else:
+                item_filter = item_filter._replace(exclude=ragged)
+        warnings += unknown_warnings(lists, served)
     return item_filter, warnings
 
 

@@ -10,8 +10,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-import numpy as np
-
 from mindref.data.quoting import MAX_QUOTED, join_names, quote_text
 from mindref.errors import DataError, printable, say
 from mindref.run.items import Items
@@ -121,9 +119,8 @@ class ItemNames:
         """Folded titles, or ids if there are no titles, from the most frequent item on."""
         ids = {x: [item] for x, item in self.dense.items() if any(map(str.isalpha, x))}
         texts = self.by_title or ids
-        counts = [-max(self.items.counts[i] for i in items) for items in texts.values()]
-        names = list(texts)
-        return [names[i] for i in np.argsort(counts, kind="stable")]
+        counts = {text: max(self.items.counts[i] for i in items) for text, items in texts.items()}
+        return sorted(counts, key=lambda text: -counts[text])
 
     def label(self, text: str) -> str:
         """Return `id 'title'` of a text of `texts`."""

@@ -145,7 +145,7 @@ def encode_histories(
             hint = served.names.comma_hint([id_as_text(x, subject) for x in histories[0]])
         if not len(rows.values):  # serving-R10, recall-R54
             raise served.names.unknown_error(names, subject, titles=titles, hint=hint)
-        if origin is not Origin.PERSON:  # recall-R50: titles are compared slowly
+        if origin is not Origin.PERSON:  # recall-R50: to find close titles is slow
             hint = hint or served.names.hint(names, titles=titles)
         warnings = [unknown_behaviours_line(subject, names, len(names) + len(rows.values), hint)]
     profiles = served.unknown_profile(len(rows))
@@ -179,13 +179,14 @@ def uninformed_warning(histories: Ragged, counts: Sequence[int] | Ints) -> list[
 
 
 def join_rows(first: Ragged | None, second: Ragged | None) -> Ragged | None:
-    """Return the rows of both, one after the other in each row. None has no values."""
+    """Return rows with the values of the first, then those of the second. None has no values."""
     if first is None or second is None:
         return second if first is None else first
     offsets = first.offsets + second.offsets
     values = np.empty(offsets[-1], np.int64)
-    starts = np.repeat(second.offsets[:-1], first.lengths)
-    values[np.arange(len(first.values)) + starts] = first.values
-    starts = np.repeat(first.offsets[1:], second.lengths)
-    values[np.arange(len(second.values)) + starts] = second.values
+    # a value moves by the number of values of the other argument before it
+    shift = np.repeat(second.offsets[:-1], first.lengths)
+    values[np.arange(len(first.values)) + shift] = first.values
+    shift = np.repeat(first.offsets[1:], second.lengths)
+    values[np.arange(len(second.values)) + shift] = second.values
     return Ragged(offsets, values)

@@ -88,7 +88,9 @@ def split_requests(requests: Iterable[object]) -> tuple[list[object] | None, lis
     entries = list(requests)
     if len({is_iterable(entry) for entry in entries}) > 1:
         raise ConfigError(say(subject, f"only {REQUESTS}", "both"))
-    return (entries, None) if entries and not is_iterable(entries[0]) else (None, entries)
+    if entries and not is_iterable(entries[0]):
+        return entries, None
+    return None, entries
 
 
 def check_index(served: ServedModel, index: object) -> None:
@@ -147,24 +149,26 @@ def list_columns(
 
     names: of the users, in the order of the lists. dtype: of the scores.
     """
-    none = np.zeros(0, np.int64)
-    counts, columns = [none], [(none, np.zeros(0, dtype), none)]
+    none = np.zeros(0, np.int64)  # without blocks, the columns are empty arrays
+    lengths, ids, scores, interests = [none], [none], [np.zeros(0, dtype)], [none]
     for block in blocks:
         is_item = block.items >= 0  # recall-R46
-        counts.append(is_item.sum(axis=1))
-        columns.append((block.items[is_item], block.scores[is_item], block.interests[is_item]))
-    lengths = np.concatenate(counts)
-    ids, scores, interests = map(np.concatenate, zip(*columns, strict=True))
-    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        lengths.append(is_item.sum(axis=1))
+        ids.append(block.items[is_item])
+        scores.append(block.scores[is_item])
+        interests.append(block.interests[is_item])
+    counts, rows = np.concatenate(lengths), np.concatenate(ids)
+    first_rows = np.cumsum(counts) - counts  # of each list in the columns
     users = np.array(names, np.int64) if isinstance(names, range) else as_objects(names)
-    return Recommendations(
-        user=users[np.repeat(np.arange(len(names)), lengths)],
-        rank=np.arange(len(ids)) - starts + 1,
-        item=as_objects(items.ids)[ids],
-        title=as_objects(items.titles)[ids],
-        score=scores,
-        interest=interests,
-    ), lengths
+    columns = Recommendations(
+        user=users[np.repeat(np.arange(len(users)), counts)],
+        rank=np.arange(len(rows)) - np.repeat(first_rows, counts) + 1,
+        item=as_objects(items.ids)[rows],
+        title=as_objects(items.titles)[rows],
+        score=np.concatenate(scores),
+        interest=np.concatenate(interests),
+    )
+    return columns, counts
 
 
 def as_objects(values: Sequence[object]) -> npt.NDArray[np.object_]:

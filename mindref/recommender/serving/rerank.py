@@ -88,23 +88,21 @@ def rerank_gain(
     if not np.array_equal(np.sort(before.items, axis=1), np.sort(after.items, axis=1)):
         raise ShapeError(say("rerank_gain", "two orders of the same candidates", "other items"))
     relevant = metrics.count_distinct(cases.targets)
-    hit = [metrics.hit_mask(lists.items, cases.targets) for lists in (before, after)]
-    has_target, has_hit = relevant > 0, hit[0].any(axis=1)
+    hits_before = metrics.hit_mask(before.items, cases.targets)
+    hits_after = metrics.hit_mask(after.items, cases.targets)
+    has_target, has_hit = relevant > 0, hits_before.any(axis=1)
     if not has_hit.any():
         raise DataError(say("rerank_gain", "a case with a target among its candidates", "none"))
     report: dict[str, Any] = {"candidates": before.items.shape[1]}
     for name, chosen in (("all", has_target), ("within", has_hit)):  # din-R19
-        old, new = (
-            metrics.metrics_per_case(h[chosen], relevant[chosen], list_lengths) for h in hit
-        )
+        old = metrics.metrics_per_case(hits_before[chosen], relevant[chosen], list_lengths)
+        new = metrics.metrics_per_case(hits_after[chosen], relevant[chosen], list_lengths)
         report[name] = {"cases": int(chosen.sum()), **compare_values(old, new, rng)}
     list_sizes = (before.items >= 0).sum(axis=1)  # equal in both orders
-    areas = [
-        metrics.auc_per_case(lists.scores, h, lists.items >= 0)
-        for lists, h in zip((before, after), hit, strict=True)
-    ]
-    values = {"before": areas[0], "after": areas[1], "gain": areas[1] - areas[0]}  # din-R19
-    for name, area in values.items():
+    auc_before = metrics.auc_per_case(before.scores, hits_before, before.items >= 0)
+    auc_after = metrics.auc_per_case(after.scores, hits_after, after.items >= 0)
+    areas = {"before": auc_before, "after": auc_after, "gain": auc_after - auc_before}  # din-R19
+    for name, area in areas.items():
         report["within"][name]["gauc"] = metrics.grouped_auc(area, list_sizes, rng)
     return report
 

@@ -71,8 +71,8 @@ class ServedModel:
         items = catalogue_file.read_items(run / "items.tsv", facts["items"])
         if check_items is not None:
             check_items(items)
-        expected_run = checkpoint.run_identity(config, facts), config.model
-        params, catalogue, step = checkpoint.load_best(run, *expected_run)
+        identity = checkpoint.run_identity(config, facts)
+        params, catalogue, step = checkpoint.load_best(run, identity, config.model)
         validate.check_model(
             run / array_files.MODEL, params, catalogue, config, Sizes(**facts["sizes"])
         )

@@ -121,13 +121,15 @@ def plan_fit(
 def named_settings(
     preset: str | None, changes: Mapping[str, object], protocol: str
 ) -> dict[str, Config]:
-    """Return preset -> settings; an empty result if a preset is to be chosen."""
-    chooses = preset == AUTO or (preset is None and "model" not in changes)
-    if chooses:
+    """Return preset -> settings; an empty result if a preset is to be chosen.
+
+    Raises ConfigError if a preset is to be chosen without validation data.
+    """
+    if preset == AUTO or (preset is None and "model" not in changes):
         if protocol == NO_SPLIT:  # model-R51
-            expected, got = "--preset, or --steps-of RUN", f"--preset {preset}"
+            got = f"--preset {preset}" if preset else "neither"
             todo = "without validation data, no preset can be chosen"
-            raise ConfigError(say("split none", expected, got if preset else "neither", todo))
+            raise ConfigError(say("split none", "--preset, or --steps-of RUN", got, todo))
         return {}
     name = preset or "mind"
     config = Config.of(name, changes)

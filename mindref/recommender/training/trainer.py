@@ -133,9 +133,10 @@ class Trainer(TrainingRun):
     def current_metric(self) -> float:
         """Return the validation metric of the current parameters."""
         state = self.state
-        for step, _, value, _ in self.validations[-1:]:
-            if step == state.moments.step and value is not None:
-                return value
+        if self.validations:
+            last = self.validations[-1]
+            if last.step == state.moments.step and last.value is not None:
+                return last.value
         validate: Any = self.validate
         return float(self.ranks.broadcast_from_first(lambda: validate(state.params)))
 

@@ -94,12 +94,11 @@ class TrainingRun:
         """Return the entries of a report that describe the end of the training."""
         if not self.family.by_steps:
             return {}
-        state, seconds = self.state, {}
+        ended_by = end_reason(self.state, self.config) or self.stopped_by
+        entries = {"steps": self.state.moments.step, "ended_by": ended_by}
         if self.config.time_limit:
-            seconds = {"seconds": round(state.time.seconds, 3)}
-        ended_by = end_reason(state, self.config) or self.stopped_by
-        steps = {"steps": state.moments.step, "ended_by": ended_by}
-        return {**steps, **seconds, **self.reproducibility()}
+            entries["seconds"] = round(self.state.time.seconds, 3)
+        return {**entries, **self.reproducibility()}
 
     @cached_property
     def catalogue(self) -> str:

@@ -158,8 +158,9 @@ def changes_shape(old: Config, new: Config, name: str) -> bool:
 
 def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the parameters for one item and one row of user features."""
-    sizes = Sizes(1, 1, 1, len(config.user_features), 1)
-    params = family_of(config.model).init(ShapeProbe(1 << 40), config, sizes)
+    num_features = len(config.user_features)
+    sizes = Sizes(items=1, item_rows=1, profile_rows=1, profile_features=num_features, users=1)
+    params = family_of(config.model).init(ShapeProbe(most=1 << 40), config, sizes)
     return {name: x.shape for name, x in flatten(params).items()}
 
 
@@ -270,17 +271,19 @@ def fill_new_values(table: Array, rows: Ints, log: InteractionLog, config: Confi
 def fill_new_items(table: Array, rows: Ints, catalogue: Catalogue) -> None:
     """Set the id rows of new items to the vector of their features, or to the mean of known items.
 
-    With the vector of the features as its id row, the vector of an item is that of its features.
+    The vector of an item is the weighted mean of its id row and of the rows of its features. If the
+    id row is the vector of the features, the mean is this vector too.
     """
-    is_new = rows[: len(catalogue.rows)] < 0
+    num_items = len(catalogue.rows)
+    is_new, id_rows = rows[:num_items] < 0, table[:num_items]  # id_rows: a view
     if is_new.all():
         return
     if is_new.any():
-        table[: len(is_new)][is_new] = table[: len(is_new)][~is_new].mean(axis=0)  # model-R57
+        id_rows[is_new] = id_rows[~is_new].mean(axis=0)  # model-R57
     new_rows, weights = catalogue.rows[is_new, 1:], catalogue.weights[is_new, 1:]
     totals = weights.sum(axis=1)
     has_features = totals > 0
     vectors = np.zeros((int(has_features.sum()), table.shape[1]), table.dtype)
     for row, weight in zip(new_rows[has_features].T, weights[has_features].T, strict=True):
         vectors += weight[:, None] * table[row]
-    table[np.flatnonzero(is_new)[has_features]] = vectors / totals[has_features, None]
+    id_rows[np.flatnonzero(is_new)[has_features]] = vectors / totals[has_features, None]
