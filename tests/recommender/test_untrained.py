@@ -10,9 +10,7 @@ from mindref.cli.reports import untrained_lines
 from mindref.data.log import Ragged
 from mindref.errors import DataError
 from mindref.models import registry
-from mindref.models.logits import keyed_table
 from mindref.models.serving import item_matrix
-from mindref.models.tower import user_tower
 from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recommend_cases
 from mindref.recommender.serving.rerank import rerank
 from mindref.recommender.training.rerank_trainer import resume_reranker
@@ -140,16 +138,6 @@ def test_a_run_of_an_older_version_serves_every_item(mind_run, tmp_path):
     listed = mindref.load(run).recommend([], n=LENGTH)
     assert sorted(x.item for x in listed) == sorted(LOG.item_ids)
     assert evaluate_run(run)["untrained"]["items"] == 0
-
-
-@pytest.mark.rules("model-R43")
-def test_an_exported_tower_has_the_servable_items_with_their_keyed_logits(mind_run):
-    served = mindref.load(mind_run).served
-    ids, config = served.servable.ids, served.model.config
-    parts = user_tower(served.model, 0)
-    np.testing.assert_array_equal(parts.items, served.model.params.items[ids])
-    arguments = (config.seed, len(LOG.item_ids), config.interests, config.sigma, config.dtype)
-    np.testing.assert_array_equal(parts.logits, keyed_table(*arguments)[ids])
 
 
 @pytest.mark.rules("model-R43", "model-R44")
