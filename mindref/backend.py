@@ -132,12 +132,17 @@ class NumpyBackend:
 class FrameworkBackend:
     """Base of a backend in a framework, which is imported when `ops` or a level is first used.
 
-    `package` has the modules `arrays` (level 1), `level_model` and `level_train`. Their functions
-    have the names of the methods here.
+    `package` has the modules `arrays` (level 1), `level_model`, `level_train`, `scoring` (level
+    `serve`) and `devices`. Their functions have the names of the methods here.
     """
 
     name: str
     package: str
+    framework: str  # name of the framework in messages
+    requirement: str  # of pip
+
+    def __init__(self, device: Any = None) -> None:
+        self.device = device  # as `devices.find_device` returns it
 
     def load_function(self, name: str) -> Callable[..., Any]:
         """Return a function of the package, such as `level_train.step`; imports the framework."""
@@ -147,6 +152,30 @@ class FrameworkBackend:
     def load_on_device(self, name: str) -> Callable[..., Any]:
         """Return a function of the package that creates its arrays on the device in use."""
         return self.load_function(name)
+
+    def capabilities(self) -> Capabilities:
+        """Return all operators with all options, and all levels."""
+        return Capabilities(
+            OPERATORS,
+            levels=("ops", "model", "train", "serve"),
+            gradients="automatic",
+            devices=("cpu", "cuda"),  # backend-R16: the devices that `on` accepts
+            options=OPTIONS,
+            families=(CONTRACT_FAMILY, "mind_plus"),
+            concurrency=("threads",),  # a fork may hang, or lack the threads of the framework
+        )
+
+    def on(self, device: str) -> Any:
+        """Return the backend on a device: cpu, cuda, or auto (the best available).
+
+        Raises BackendError if the device is not available or the framework is not installed.
+        """
+        try:
+            find_device = self.load_function("devices.find_device")
+        except ModuleNotFoundError as error:
+            todo = f"pip install '{self.requirement}'"
+            raise BackendError(say(f"backend {self.name}", self.framework, error, todo)) from error
+        return type(self)(find_device(device))
 
     @property
     def ops(self) -> object:
@@ -191,6 +220,19 @@ class FrameworkBackend:
     def moments(self, state: object) -> Any:
         """Return the moments of a state without a copy, valid until the next step."""
         return self.load_function("level_train.moments")(state)
+
+    def scores(self, interests: Array, active: Array, items: Array) -> Any:
+        """Return the score (B, N) of each item: the maximum over the active interests."""
+        return self.load_on_device("scoring.score_arrays")(interests, active, items)
+
+    def to_numpy(self, x: object) -> Array:
+        """Return a copy of an array of the framework as a NumPy array."""
+        array: Array = self.load_function("arrays.copy_to_numpy")(x)
+        return array
+
+    def from_numpy(self, x: Array) -> Any:
+        """Return a copy of a NumPy array as an array of the framework, of the same dtype."""
+        return self.load_on_device("arrays.copy_from_numpy")(x)
 
 
 def list_backends() -> dict[str, metadata.EntryPoint]:

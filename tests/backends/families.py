@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from mindref.training.engine import (
     gradients_to_numpy,
     make_engine,
 )
+from tests.backends.runs import check_run_of_preset
 from tests.kernels.cases import large_world, largest_finite
 from tests.kernels.test_pooled_softmax import invalid_calls, special_calls
 from tests.models.worlds import World, lively, plus_world
@@ -148,19 +150,45 @@ def compare_pooled(backend: Any, case: Case, *, gradients: bool = True, **number
         assert_near(np.zeros_like(y) if x is None else x, y, f"{name} {numbers}")
 
 
-def compare_special_calls(backend: Any, sharpness: float) -> None:
-    """Compare pooled_softmax with the reference on calls with special values."""
-    for case, options in special_calls():
-        finite = all(np.isfinite(x).all() for x in case[2:])
-        compare_pooled(backend, case, gradients=finite, sharpness=sharpness, **options)
-    compare_pooled(backend, fixed_case().astype(np.float32), sharpness=sharpness)
+class MindPlus:
+    """Tests of mind_plus and pooled_softmax in the backend of the framework `name`."""
 
+    name: str
+    backend: Any  # class of the backend
 
-def assert_invalid_calls_raise(backend: Any) -> None:
-    """Check that invalid calls of pooled_softmax raise the errors of the reference."""
-    for case, numbers in invalid_calls():
-        with pytest.raises(ShapeError) as reference_error:
-            pooled_softmax.forward(*case, **numbers)
-        with pytest.raises(ShapeError) as error:
-            backend.ops.pooled_softmax.forward(*case, **numbers)
-        assert str(error.value) == str(reference_error.value)
+    @pytest.mark.rules("mind_plus-R5")
+    def test_invalid_inputs_raise(self) -> None:
+        assert_invalid_inputs_raise(self.backend())
+
+    @pytest.mark.rules("backend-R15", "backend-R19")
+    @pytest.mark.parametrize("preset", ["sparse", "best"])
+    @pytest.mark.slow(every=2)
+    def test_a_run_is_resumed_and_read_by_other_backends(self, preset: str, tmp_path: Path) -> None:
+        check_run_of_preset(preset, self.name, tmp_path)
+
+    @pytest.mark.rules(
+        "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R5", "pooled_softmax-R12",
+        "pooled_softmax-R13", "pooled_softmax-R15", "pooled_softmax-R16", "pooled_softmax-R25",
+    )  # fmt: skip
+    @pytest.mark.parametrize(
+        "sharpness", [1e-30, 0.0, 1e-300, 1e-44, 7.0, 1e300, np.inf, 1.0, 1e-38, 0.3, 1e-9, 1e-3]
+    )
+    @pytest.mark.slow(every=6)
+    def test_special_calls_agree_with_the_reference(self, sharpness: float) -> None:
+        backend = self.backend()
+        for case, options in special_calls():
+            finite = all(np.isfinite(x).all() for x in case[2:])
+            compare_pooled(backend, case, gradients=finite, sharpness=sharpness, **options)
+        compare_pooled(backend, fixed_case().astype(np.float32), sharpness=sharpness)
+
+    @pytest.mark.rules(
+        "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
+        "pooled_softmax-R23", "pooled_softmax-R24",
+    )  # fmt: skip
+    def test_invalid_calls_raise_the_error_of_the_reference(self) -> None:
+        for case, numbers in invalid_calls():
+            with pytest.raises(ShapeError) as reference_error:
+                pooled_softmax.forward(*case, **numbers)
+            with pytest.raises(ShapeError) as error:
+                self.backend().ops.pooled_softmax.forward(*case, **numbers)
+            assert str(error.value) == str(reference_error.value)

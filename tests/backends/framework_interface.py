@@ -36,11 +36,14 @@ class FrameworkInterface:
         with pytest.raises(ShapeError):
             self.backend().ops.squash.forward(np.ones((2, 3)).astype(dtype), kind="squash")
 
-    @pytest.mark.rules("softmax-R7", "squash-R9")
-    def test_an_invalid_axis_raises_a_shape_error(self) -> None:
-        ops, x = self.backend().ops, np.ones((2, 3))
-        for axis in (1.0, True, None, "1"):
-            with pytest.raises(ShapeError, match=f"an axis from -2 to 1, got {axis}"):
-                ops.softmax.forward(x, x > 0, axis=axis)
-        with pytest.raises(ShapeError, match="at least one axis, got a number"):
-            ops.squash.forward(np.array(3.0), kind="unit")
+    @pytest.mark.rules("backend-R16", "backend-R3")
+    def test_without_the_framework_the_error_names_the_package_to_install(self) -> None:
+        code = (
+            f"import sys; sys.modules['{self.name}'] = None; from mindref.cli import main;"
+            f"main(['train', '--backend={self.name}', '--out=never'])"
+        )
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (process.returncode, process.stdout) == (2, "")
+        expected = f"Error: backend {self.name}: expected {self.backend.framework}, got "
+        assert process.stderr.startswith(expected)
+        assert process.stderr.endswith(f"; pip install '{self.backend.requirement}'\n")

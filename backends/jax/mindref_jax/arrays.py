@@ -192,7 +192,7 @@ def copy_to_numpy(x: jax.Array) -> npt.NDArray[Any]:
     return np.array(x, copy=True)
 
 
-def copy_to_jax(x: npt.NDArray[Any]) -> jax.Array:
+def copy_from_numpy(x: npt.NDArray[Any]) -> jax.Array:
     """Return a copy of a NumPy array as a JAX array of the same dtype; call in `compute_on`.
 
     NumPy copies: jnp.array would compile a copy for each shape.

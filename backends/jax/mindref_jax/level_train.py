@@ -20,7 +20,7 @@ from mindref.models.parameters import Catalogue, Params, flatten, unflatten
 from mindref.shapes import Ints
 from mindref.training.optimiser import State as Moments
 from mindref_jax import model
-from mindref_jax.arrays import copy_to_jax
+from mindref_jax.arrays import copy_from_numpy
 from mindref_jax.level_model import TABLES, check_and_prepare, settings_of_loss
 from mindref_jax.model import AnyBatch, Batch
 
@@ -46,15 +46,15 @@ class TableRows(NamedTuple):
 
 def init(params: Params, config: Config, moments: Moments | None = None) -> State:
     """Return the initial state, or the state that continues from `moments`; arrays are copied."""
-    flat_params = {name: copy_to_jax(x) for name, x in flatten(params).items()}
+    flat_params = {name: copy_from_numpy(x) for name, x in flatten(params).items()}
     if moments is None:
         first, second = (
-            {name: copy_to_jax(np.zeros(x.shape, x.dtype)) for name, x in flat_params.items()}
+            {name: copy_from_numpy(np.zeros(x.shape, x.dtype)) for name, x in flat_params.items()}
             for _ in range(2)
         )
         return State(flat_params, first, second, kind=type(params))  # optimiser-R8
     first, second = (
-        {name: copy_to_jax(table[name]) for name in flat_params}
+        {name: copy_from_numpy(table[name]) for name in flat_params}
         for table in (moments.first, moments.second)
     )
     return State(flat_params, first, second, moments.step, type(params))

@@ -6,19 +6,14 @@ compilation here, and the usual compilation for the presets (test_presets.py).
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 from tests.backends.families import (
     BEST,
     SPARSE,
-    assert_invalid_calls_raise,
-    assert_invalid_inputs_raise,
-    compare_special_calls,
+    MindPlus,
 )
-from tests.backends.runs import check_run_of_preset
 from tests.models.worlds import plus_world
 
 from mindref.config import Config
@@ -29,6 +24,10 @@ from mindref_jax import init, loss
 from mindref_jax.backend import JaxBackend
 from mindref_jax.level_train import take_step
 from mindref_jax.mind_plus import look_up_log_weights
+
+
+class TestMindPlus(MindPlus):
+    name, backend = "jax", JaxBackend
 
 
 @pytest.mark.rules("mind_plus-R14", "backend-R15")
@@ -44,23 +43,11 @@ def test_a_training_with_dropout_compiles_its_step_only_a_few_times() -> None:
 
 
 @pytest.mark.rules("mind_plus-R5")
-def test_invalid_inputs_raise() -> None:
-    assert_invalid_inputs_raise(JaxBackend())
-
-
-@pytest.mark.rules("mind_plus-R5")
 def test_a_behaviour_that_is_too_old_has_no_number_while_jax_traces() -> None:
     mask = np.array([[True, False, True, True], [False, True, False, True]])
     log_weights = look_up_log_weights(jax.numpy.array([[1.0], [2.0]]), mask)[:, :, 0]
     expected = [[np.nan, 2, 2, 1], [2, 2, 1, 1]]
     np.testing.assert_array_equal(np.where(mask, log_weights, 0), np.where(mask, expected, 0))
-
-
-@pytest.mark.rules("backend-R15", "backend-R19")
-@pytest.mark.parametrize("preset", ["sparse", "best"])
-@pytest.mark.slow(every=2)
-def test_a_run_is_resumed_and_read_by_other_backends(preset: str, tmp_path: Path) -> None:
-    check_run_of_preset(preset, "jax", tmp_path)
 
 
 @pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
@@ -86,23 +73,3 @@ def test_the_library_accepts_batches_of_both_families() -> None:
     )
     assert with_dropout == pytest.approx(w.loss()[0], rel=1e-5)
     assert abs(with_dropout - without) > 1e-2
-
-
-@pytest.mark.rules(
-    "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R5", "pooled_softmax-R12",
-    "pooled_softmax-R13", "pooled_softmax-R15", "pooled_softmax-R16", "pooled_softmax-R25",
-)  # fmt: skip
-@pytest.mark.parametrize(
-    "sharpness", [1e-30, 0.0, 1e-300, 1e-44, 7.0, 1e300, np.inf, 1.0, 1e-38, 0.3, 1e-9, 1e-3]
-)
-@pytest.mark.slow(every=6)
-def test_special_calls_agree_with_the_reference(sharpness: float) -> None:
-    compare_special_calls(JaxBackend(), sharpness)
-
-
-@pytest.mark.rules(
-    "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
-    "pooled_softmax-R23", "pooled_softmax-R24",
-)  # fmt: skip
-def test_invalid_calls_raise_the_error_of_the_reference() -> None:
-    assert_invalid_calls_raise(JaxBackend())

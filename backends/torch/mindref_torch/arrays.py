@@ -104,18 +104,23 @@ def to_array(x: Tensor) -> npt.NDArray[Any]:
     return values if bits is x else values.view(bfloat16)
 
 
+def copy_to_numpy(x: Tensor) -> npt.NDArray[Any]:
+    """Return a copy of a tensor as an array."""
+    return to_array(x.detach()).copy()
+
+
 def to_tensor(x: npt.NDArray[Any], device: str | torch.device = "cpu") -> Tensor:
     """Return a copy as a tensor, integers as int64.
 
     Raises ShapeError if PyTorch does not support the dtype.
     """
     try:
-        return copy_to_tensor(x.astype(np.int64) if x.dtype.kind in "iu" else x, device)
+        return copy_from_numpy(x.astype(np.int64) if x.dtype.kind in "iu" else x, device)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"expected a dtype that PyTorch supports, got {x.dtype}") from error
 
 
-def copy_to_tensor(x: npt.NDArray[Any], device: str | torch.device = "cpu") -> Tensor:
+def copy_from_numpy(x: npt.NDArray[Any], device: str | torch.device = "cpu") -> Tensor:
     """Return a copy as a tensor of the same dtype, for any strides of the array."""
     x = np.asarray(x, order="C")
     if any(stride < 0 for stride in x.strides):  # of an axis of size 1

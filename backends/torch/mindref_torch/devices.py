@@ -7,7 +7,7 @@ import torch
 from mindref.errors import BackendError, say
 
 
-def resolve_device(name: str) -> str:
+def find_device(name: str) -> str:
     """Return the name of an available device; `auto` is `cuda` if available, otherwise `cpu`.
 
     `cuda` is the current CUDA device of PyTorch. Raises BackendError for another name, and for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,10 @@ import torch
 from tests.backends.families import (
     BEST,
     SPARSE,
-    assert_invalid_calls_raise,
-    assert_invalid_inputs_raise,
+    MindPlus,
     assert_matches_reference,
-    compare_special_calls,
     large_plus_world,
 )
-from tests.backends.runs import check_run_of_preset
-from tests.kernels.test_pooled_softmax import SHARPNESS
 from tests.models.worlds import World, plus_world
 
 from mindref.backend import NumpyBackend
@@ -33,6 +28,10 @@ from mindref_torch.mind_plus import look_up_log_weights
 EACH_PRESET = pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
 
 
+class TestMindPlus(MindPlus):
+    name, backend = "torch", TorchBackend
+
+
 def check_world(w: World, where: str = "") -> None:
     assert_matches_reference(w, TorchBackend(), NumpyBackend(), where)
 
@@ -42,11 +41,6 @@ def check_world(w: World, where: str = "") -> None:
 @pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
 def test_the_settings_of_the_presets_with_many_users(settings: dict[str, Any], dtype: str) -> None:
     check_world(large_plus_world(dtype=dtype, **settings))
-
-
-@pytest.mark.rules("mind_plus-R5")
-def test_invalid_inputs_raise() -> None:
-    assert_invalid_inputs_raise(TorchBackend())
 
 
 @pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
@@ -79,26 +73,3 @@ def test_every_tensor_is_on_the_device_of_the_parameters(settings: dict[str, Any
         check_world(w)
     finally:
         torch.set_default_device(default_device)
-
-
-@pytest.mark.rules("backend-R15", "backend-R19")
-@pytest.mark.parametrize("preset", ["best", "sparse"])
-def test_a_run_is_resumed_and_read_by_other_backends(preset: str, tmp_path: Path) -> None:
-    check_run_of_preset(preset, "torch", tmp_path)
-
-
-@pytest.mark.rules(
-    "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R5", "pooled_softmax-R12",
-    "pooled_softmax-R13", "pooled_softmax-R15", "pooled_softmax-R16", "pooled_softmax-R25",
-)  # fmt: skip
-@pytest.mark.parametrize("sharpness", [*SHARPNESS, 1e-3, 1e-8, 1e-30, 1e-44])
-def test_special_calls_agree_with_the_reference(sharpness: float) -> None:
-    compare_special_calls(TorchBackend(), sharpness)
-
-
-@pytest.mark.rules(
-    "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
-    "pooled_softmax-R23", "pooled_softmax-R24",
-)  # fmt: skip
-def test_invalid_calls_raise_the_error_of_the_reference() -> None:
-    assert_invalid_calls_raise(TorchBackend())
