@@ -7,9 +7,7 @@ import pytest
 from mindref.backend import NumpyBackend
 from mindref.config import Config
 from mindref.errors import ConfigError
-from mindref.presets import PRESETS
 from mindref.recommender.training.preset_choice import (
-    Candidates,
     PresetChoice,
     choose_preset,
     find_candidates,
@@ -19,7 +17,7 @@ from mindref.training import optimiser
 from mindref.training.distributed import ONE_PROCESS
 from mindref.training.divergence import Diagnosis, Diverged
 from mindref.training.loop import TrainingState, count_step
-from tests.runs import call, change_json, options
+from tests.runs import call, options
 
 BACKEND = NumpyBackend()
 TINY = ("--steps", 24, "--batch", 16, "--width", 8, "--evaluate-every", 10, "--metric", "ndcg@10")
@@ -147,13 +145,6 @@ def test_a_candidate_that_diverges_is_left_out():
         choose((None, None))
 
 
-def test_a_named_preset_is_no_choice():
-    _, choice = choose_preset(
-        Candidates({"paper": Config.of("paper")}), make=lambda config, _: config
-    )
-    assert choice.to_dict() == {}
-
-
 @pytest.mark.rules("model-R47", "model-R48", "model-R50")
 @pytest.mark.parametrize("every", [2, 10])
 def test_the_run_of_a_chosen_preset(cli, shop, tmp_path, every):
@@ -204,19 +195,6 @@ def test_the_preset_auto_in_a_file_and_quietly(cli, shop, tmp_path):
     choice = json.loads((out / "config.json").read_text())["preset_choice"]
     assert choice["preset"] == "mind"
     assert choice["values"] == {}
-
-
-@pytest.mark.rules("model-R47", "model-R50")
-def test_a_named_model_has_default_settings_and_a_damaged_choice_is_an_error(cli, shop, tmp_path):
-    out = tmp_path / "run"
-    cli.succeed("train", "--data", shop, "--out", out, "--model", "mind", "--steps", 1)
-    settings = json.loads((out / "config.json").read_text())
-    assert "preset_choice" not in settings
-    assert settings["settings"]["iterations"] == Config.of("mind").iterations
-    assert set(PRESETS) == {"mind", "paper", "best", "sparse"}
-    with change_json(out / "config.json") as facts:
-        facts["preset_choice"] = 3
-    assert "preset_choice: expected an object, got 3" in cli.error("train", "--resume", out)
 
 
 @pytest.mark.rules("faults-R4")

@@ -14,7 +14,6 @@ import pytest
 import mindref.cli
 from mindref.cli import main, signals
 from mindref.cli.progress import TolerantStderr
-from mindref.run.source import Source
 from tests import spec_pages
 from tests.runs import options, read_until, start
 
@@ -124,15 +123,6 @@ def test_a_second_signal_of_any_kind_ends_at_once(second):
         with pytest.raises(KeyboardInterrupt) as ended:
             signal.raise_signal(second)
         assert signals.signal_exit_code(ended.value) == CODES[second]
-
-
-@pytest.mark.rules("faults-R9")
-@pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
-def test_a_signal_while_reading_has_its_exit_code(cli, tmp_path, number, monkeypatch):
-    monkeypatch.setattr(Source, "read", lambda *_: signal.raise_signal(number))
-    result = cli("train", "--out", tmp_path / "run")
-    assert result.code == CODES[number]
-    assert result.err.splitlines()[-1] == "Stopped."
 
 
 @pytest.mark.parametrize("command", ["backends", "train"])

