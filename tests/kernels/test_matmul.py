@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from mindref.kernels import fused
-from mindref.kernels.contiguous import readonly_contiguous, writable_contiguous
-from mindref.kernels.matmul import (
-    matmul_into,
-    matmul_transposed_into,
+from mindref.kernels.contiguous import (
+    contiguous_arrays,
+    readonly_contiguous,
+    writable_contiguous,
 )
+from mindref.kernels.matmul import matmul_into, matmul_transposed_into
 from tests.kernels.cases import TYPES, odd_layout
 
 
@@ -40,6 +41,16 @@ def test_writable_contiguous_copies_only_if_needed(layout):
     assert result.flags.aligned
     assert result.flags.writeable
     assert np.shares_memory(result, array) == (not layout), "a copy only where one is needed"
+
+
+def test_contiguous_arrays_are_not_copied():
+    x, y = np.ones((2, 3)), np.arange(3)
+    same = contiguous_arrays((x, (y, None)))
+    assert same[0] is x
+    assert same[1][0] is y
+    (transposed,) = contiguous_arrays((x.T,))
+    assert transposed.flags.c_contiguous
+    assert contiguous_arrays(y.astype(np.uint8)).dtype == np.int64
 
 
 SIZES = [(3, 5, 2), (1, 5, 2), (3, 5, 1), (1, 5, 1), (3, 1, 2), (0, 5, 2), (3, 0, 2)]

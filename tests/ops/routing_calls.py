@@ -24,20 +24,10 @@ def run(case: RoutingCase, log_weights: Array | None = None, **numbers: Any) -> 
     return routing.forward(*case, log_weights, **{"iterations": 3, "gradient": "all", **numbers})
 
 
-def gradients_of(
-    case: RoutingCase, d_capsules: Array, log_weights: Array | None = None, **numbers: Any
-) -> tuple[Array, ...]:
-    return routing.backward(d_capsules, run(case, log_weights, **numbers)[1])
-
-
 def draw_log_weights(
     rng: np.random.Generator, case: RoutingCase, weighted: bool = True
 ) -> Array | None:
     return normal(rng, *case.init_logits.shape) if weighted else None
-
-
-def allowed(case: RoutingCase) -> Any:
-    return case.mask[:, :, None] & case.active[:, None, :]
 
 
 def users(case: RoutingCase) -> Iterator[tuple[int, Ints, Ints]]:

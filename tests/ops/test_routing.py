@@ -16,7 +16,6 @@ from tests.ops.routing_calls import (
     CHOICES,
     WEIGHTED,
     draw_log_weights,
-    gradients_of,
     loop_arguments,
     ones_case,
     run,
@@ -80,14 +79,6 @@ def test_users_without_behaviours_have_zero_capsules_and_gradients(weighted, len
         np.testing.assert_array_equal(array, 0)
 
 
-@pytest.mark.rules("routing-R19")
-@given(routing_cases())
-def test_routing_draws_no_random_numbers_and_has_no_state(case):
-    first, _ = run(case)
-    run(case._replace(history=2 * case.history))  # a call between, which must leave no trace
-    np.testing.assert_array_equal(run(case)[0], first)
-
-
 @AXES
 @pytest.mark.rules("routing-R24")
 @given(case=routing_cases(), iterations=ITERATIONS)
@@ -138,17 +129,6 @@ def test_log_weights_of_zero_change_no_byte(axis, choice, data, iterations, rng)
     assert_equal_arrays(
         [again, saved_again.couplings, *others], [capsules, saved.couplings, *without]
     )
-
-
-@CHOICES
-@pytest.mark.rules("routing-R32")
-@given(case=routing_cases(), rng=generators())
-def test_a_log_weight_of_minus_infinity_is_weight_zero(choice, case, rng):
-    nothing = np.full_like(case.init_logits, -np.inf)
-    capsules, _ = run(case, nothing, gradient=choice)
-    d_capsules = rng.standard_normal(capsules.shape)
-    for array in (capsules, *gradients_of(case, d_capsules, nothing, gradient=choice)):
-        np.testing.assert_array_equal(array, 0)
 
 
 @pytest.mark.rules("routing-R29", "routing-R30", "routing-R31", "routing-R39")

@@ -71,36 +71,6 @@ def normal_half(rng, case):
     return rng.standard_normal(case.init_logits.shape) / 2
 
 
-@EACH_OPTION
-@WEIGHTED
-@pytest.mark.rules("routing-R12", "routing-R36")
-@given(data=st.data(), iterations=ITERATIONS, rng=generators())
-@pytest.mark.slow(every=3)
-def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
-    weighted, axis, kind, general, data, iterations, rng
-):
-    case = data.draw(routing_cases(general=general))
-    numbers = {"iterations": iterations, "gradient": "last", "axis": axis, "kind": kind}
-    weights = [normal_half(rng, case)] if weighted else []
-    capsules, saved = run(case, *weights, **numbers)
-    assume(smooth(saved, kind))
-    letters = "blk,lkde,ble->bkd" if general else "blk,de,ble->bkd"
-
-    def held(history, bilinear, *weights):
-        counted = saved.couplings * np.exp(weights[0]) if weights else saved.couplings
-        masked = np.where(case.mask[..., None], history, 0)
-        return squash.forward(np.einsum(letters, counted, bilinear, masked), kind=kind)[0]
-
-    def backward(d):
-        d_history, d_bilinear, d_logits, *others = routing.backward(d, saved)
-        np.testing.assert_array_equal(d_logits, 0)
-        return [d_history, d_bilinear, *others]
-
-    inputs = (case.history, case.bilinear, *weights)
-    assert_close(held(*inputs), capsules)
-    gradient.check_gradient(held, backward, inputs, rng, step=STEPS[kind])
-
-
 @pytest.mark.rules(
     "routing-R11", "routing-R12", "routing-R2", "routing-R8", "routing-R32", "routing-R35",
     "routing-R36",
