@@ -79,8 +79,7 @@ def read_manifest(directory: Path) -> Manifest:
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:  # recall-R15
         raise RunError(say(f"{path}: format", str(FORMAT), repr(content["format"]), TODO))
     values = files.unsealed(path, content, WHAT, TODO)  # security-R1
-    files.check_content(path, values, Manifest, TODO)
-    return Manifest(**values)
+    return files.read_record(path, values, Manifest, TODO)
 
 
 def check_vectors(directory: Path, manifest: Manifest, items: Array) -> None:

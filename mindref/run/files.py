@@ -12,12 +12,14 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mindref.errors import RunError, say
 from mindref.process import memory
 from mindref.run import atomic
 from mindref.run.stored_json import InvalidValue, check_json
+
+Record = TypeVar("Record")
 
 FEWER = "leave out user features of so many values"
 STRANGE_SIZE = "please report it: nothing that belongs there is so long"
@@ -131,12 +133,16 @@ def unreadable_error(path: Path, description: str, error: OSError) -> RunError:
     return RunError(say(str(path), f"{description} that can be read", reason, UNREADABLE))
 
 
-def check_content(path: Path, content: object, kind: object, todo: str) -> None:
-    """Raise RunError unless the content of a JSON file has this declared type (`stored_json`)."""
+def read_record(path: Path, content: Mapping[str, Any], kind: type[Record], todo: str) -> Record:
+    """Return the content of a JSON file as a dataclass, after checking it (`stored_json`).
+
+    Raises RunError if the content differs from the declaration of `kind`.
+    """
     try:
         check_json(content, kind)
     except InvalidValue as error:
         raise RunError(error.message(path, todo)) from None
+    return kind(**content)
 
 
 def malformed_error(path: Path, description: str, error: Exception, todo: str) -> RunError:

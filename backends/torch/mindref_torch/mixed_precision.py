@@ -21,11 +21,11 @@ def compute_in_float32(function: Callable[Parameters, Result]) -> Callable[Param
     """Return an operator that also accepts tensors that are all bfloat16 (numerics-R1)."""
 
     @wraps(function)
-    def wrapper(*tensors: Parameters.args, **numbers: Parameters.kwargs) -> Result:
+    def wrapper(*tensors: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         # an optional tensor may be None
         is_rounded = is_bfloat16(*(x for x in tensors if isinstance(x, Tensor)))
         operands = tuple(to_float32(x) for x in tensors) if is_rounded else tensors
-        result = cast(Callable[..., Result], function)(*operands, **numbers)
+        result = cast(Callable[..., Result], function)(*operands, **kwargs)
         return cast(Result, round_to_bfloat16(result)) if is_rounded else result
 
     return wrapper

@@ -135,8 +135,8 @@ def bounded_argmax(x: Any, axis: int) -> Any:
 def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that applies `function` to the values and to the errors of a Bounded."""
 
-    def moved(x: Any, *args: Any, **options: Any) -> Any:
-        value, error = (function(part, *args, **options) for part in (x.value, x.error))
+    def moved(x: Any, *args: Any, **kwargs: Any) -> Any:
+        value, error = (function(part, *args, **kwargs) for part in (x.value, x.error))
         return x.like(value, error)
 
     return moved
