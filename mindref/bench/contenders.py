@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol
 
 import numpy as np
@@ -110,7 +109,7 @@ def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str
     """Return the environment variables of a contender's process, which limit its threads.
 
     Contenders other than `numba` leave threading to BLAS or their framework. JAX uses one thread
-    per core: see `pin_to_cores`.
+    per core, so its process is pinned to cores.
     """
     variables = thread_variables(name, threads)  # as in `mindref train`
     if uses_jax(name):
@@ -123,11 +122,3 @@ def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str
 def uses_jax(name: str) -> bool:
     """Return whether a contender computes with JAX."""
     return name in ("jax", JAX_STEP) or name.startswith("mindref_jax.")
-
-
-def pin_to_cores(threads: int) -> bool:
-    """Restrict this process to a number of cores; return whether the system supports it."""
-    if not hasattr(os, "sched_setaffinity"):
-        return False
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    return True

@@ -120,7 +120,7 @@ def failure_lines(rows: dict[str, Any], contenders: dict[str, Any]) -> list[str]
 
 
 def time_cells(row: dict[str, Any]) -> list[str]:
-    """Return the cells that all tasks share."""
+    """Return median, quartiles, rate, ratio, quartiles of the ratio, and memory."""
     ratio = row.get("ratio")
     return [
         milliseconds(row["median"]),
@@ -148,17 +148,8 @@ def scaling_table(size: str, rows: list[dict[str, Any]]) -> BenchTable:
         if "error" in row:
             cells.append([*start, "not usable"])
             continue
-        has_memory = row.get("memory") is not None
-        cells.append(
-            [
-                *start,
-                milliseconds(row["median"]),
-                f"{milliseconds(row['low'])} to {milliseconds(row['high'])}",
-                f"{row['ratio']['median']:.2f}" if "ratio" in row else "",
-                f"{row['rate']:,.0f}",
-                f"{row['median'] / row['behaviours'] * MEGA:.2f}",
-                f"{row['memory'] / MEGA:,.0f}" if has_memory else "",
-                f"{(row['memory'] - row['tables']) / MEGA:,.0f}" if has_memory else "",
-            ]
-        )
+        median, quartiles, rate, ratio, _, memory = time_cells(row)
+        behaviour = f"{row['median'] / row['behaviours'] * MEGA:.2f}"
+        free = f"{(row['memory'] - row['tables']) / MEGA:,.0f}" if memory else ""
+        cells.append([*start, median, quartiles, ratio, rate, behaviour, memory, free])
     return BenchTable(f"step time by {size}", heads, cells)

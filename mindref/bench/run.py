@@ -136,8 +136,13 @@ def time_contenders(
     contenders: dict[str, dict[str, Any]] = {}
     for name in plan.names:
         if name in facts:
-            environment = contender_environment(name, plan.settings.threads, plan.device)
-            contenders[name] = {"usable": True, **facts[name], **environment}
+            threads = plan.settings.threads
+            contenders[name] = {
+                "usable": True,
+                **facts[name],
+                "environment": thread_environment(name, threads, plan.device),
+                "pinned_to_cores": threads if is_pinned(name, threads) else None,
+            }
         else:
             contenders[name] = {"usable": False, "reason": pool.reasons[name]}
     default = next((name for name in DEFAULT_BASES if name in facts), next(iter(facts), None))
@@ -171,13 +176,6 @@ def worker_job(
 def is_pinned(name: str, threads: int) -> bool:
     """Return whether a process is restricted to as many cores as it may have threads."""
     return uses_jax(name) and threads < usable_cores()
-
-
-def contender_environment(name: str, threads: int, device: str = "cpu") -> dict[str, Any]:
-    """Return the environment variables of a contender, and the cores it is pinned to."""
-    environment = thread_environment(name, threads, device)
-    cores = threads if is_pinned(name, threads) else None
-    return {"environment": environment, "pinned_to_cores": cores}
 
 
 def start_workers(

@@ -67,11 +67,6 @@ def run_interleaved(
     return times
 
 
-def round_ratios(times: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Return the ratio of a contender's time to the base's time in each round."""
-    return [seconds / base_seconds for seconds, base_seconds in zip(times, base, strict=True)]
-
-
 def measure_seconds(
     work: Callable[[], object],
     clock: Clock = time.perf_counter,
@@ -106,7 +101,8 @@ def add_ratios(rows: Rows, base: str | None) -> None:
     base_row = rows.get(base, {}) if base is not None else {}
     for row in timed_rows(rows):
         if "seconds" in base_row:
-            ratios = round_ratios(row["seconds"], base_row["seconds"])
+            pairs = zip(row["seconds"], base_row["seconds"], strict=True)
+            ratios = [seconds / base_seconds for seconds, base_seconds in pairs]
             row["ratio"] = summarise_times(ratios)._asdict()
 
 

@@ -25,7 +25,7 @@ from contextlib import suppress
 from itertools import count
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -98,8 +98,8 @@ class WorkerState:
     def __init__(self, job: dict[str, Any]) -> None:
         name, settings = job["name"], WorkloadSettings.of(job["settings"])
         import_from_cwd(name)
-        if job["pin"]:
-            contenders.pin_to_cores(settings.threads)
+        if job["pin"] and hasattr(os, "sched_setaffinity"):  # not on every system
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: settings.threads])
         device = job.get("device", "cpu")
         run_tiny_workload(name, settings, job["tasks"], device)
         workload = Workload(settings)
@@ -164,53 +164,40 @@ def run_tiny_workload(name: str, settings: WorkloadSettings, tasks: list[str], d
 
 
 def main() -> None:
-    """Answer commands until standard input is closed."""
-    answers = private_output()
-    commands = read_commands()
-    job = next(commands)
-    try:
-        state = WorkerState(job)
-        send_answer(answers, state.facts)
-    except FOREIGN_ERRORS as error:
-        send_answer(answers, {"error": error_line(error)})
-        return
-    for command in commands:
-        try:
-            send_answer(answers, state.execute(command))
-        except FOREIGN_ERRORS as error:
-            send_answer(answers, {"error": error_line(error)})
+    """Answer commands until standard input is closed.
 
-
-def private_output() -> TextIO:
-    """Return a stream for the answers, and redirect standard output to standard error."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    Answers have their own stream: standard output is redirected to standard error.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    return stream
+    state: WorkerState | None = None
+    for line in read_messages():
+        try:
+            if state is None:
+                state = WorkerState(line)
+                answer = state.facts
+            else:
+                answer = state.execute(line)
+        except FOREIGN_ERRORS as error:
+            answer = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+        if state is None:
+            return
 
 
-def read_commands() -> Iterator[dict[str, Any]]:
-    """Yield the commands; the process exits when standard input is closed.
+def read_messages() -> Iterator[dict[str, Any]]:
+    """Yield the lines as JSON: the job, then commands. The process exits at the end of input.
 
     A thread reads the lines, so that the end is noticed also during a long command.
     """
     lines: SimpleQueue[str] = SimpleQueue()
 
-    def read_lines() -> None:
+    def put_lines() -> None:
         for line in sys.stdin:
             lines.put(line)
         os._exit(0)
 
-    Thread(target=read_lines, daemon=True).start()
+    Thread(target=put_lines, daemon=True).start()
     while True:
         yield json.loads(lines.get())
-
-
-def send_answer(stream: TextIO, answer: dict[str, Any]) -> None:
-    """Write an answer and flush."""
-    stream.write(json.dumps(answer) + "\n")
-    stream.flush()
-
-
-def error_line(error: BaseException) -> str:
-    """Return an error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -49,17 +49,14 @@ class Worker:
         if not line.endswith("\n"):
             self.alive = False
             code = self.process.wait()
-            raise WorkerFailed(f"its process ended with {code}: {self.last_error_line()}")
+            self.errors.seek(0)
+            texts = map(str.strip, self.errors.read().decode("utf-8", "replace").split("\n"))
+            last = next(filter(None, reversed(list(texts))), "no message")
+            raise WorkerFailed(f"its process ended with {code}: {last}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise WorkerFailed(answer["error"])
         return answer
-
-    def last_error_line(self) -> str:
-        """Return the last line that the process wrote to standard error."""
-        self.errors.seek(0)
-        lines = self.errors.read().decode("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
     def close(self) -> None:
         """Wait for the killed process and close its streams."""

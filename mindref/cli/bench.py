@@ -121,13 +121,16 @@ def bench_command(
     from mindref.bench.workload import WorkloadSettings
 
     num_threads = min(2, usable_cores()) if threads is None else threads
-    widths = tuple(positive_integer("--hidden", word) for word in split_names(hidden))
+    words = [word for word in split_names(hidden) if not word.isdecimal() or int(word) < 1]
+    if words:
+        expected = "positive integers, comma separated"
+        raise ConfigError(say("--hidden", expected, repr(words[0])))
     plan_options = {name: options.pop(name) for name in BenchPlan._fields if name in options}
     model = options.pop("model")
     names = split_names(backends or "")
     if backends is None:
         names = installed_contenders(plan_options["device"], model)
-    sizes = explicit_sizes(model, {**options, "hidden": widths})
+    sizes = explicit_sizes(model, {**options, "hidden": tuple(map(int, split_names(hidden)))})
     plan = BenchPlan(
         names=names,
         settings=WorkloadSettings.for_model(model, **sizes, threads=num_threads),
@@ -170,13 +173,6 @@ def check_names_known(option: str, text: str, valid: tuple[str, ...]) -> tuple[s
         if name not in valid:
             raise ConfigError(say(option, f"some of {', '.join(valid)}", repr(name)))
     return names
-
-
-def positive_integer(option: str, word: str) -> int:
-    """Return an integer from 1. Raises ConfigError."""
-    if not word.isdecimal() or int(word) < 1:
-        raise ConfigError(say(option, "positive integers, comma separated", repr(word)))
-    return int(word)
 
 
 def check_bench_plan(plan: BenchPlan) -> None:

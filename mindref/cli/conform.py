@@ -160,24 +160,38 @@ def reason_of_stop(error: KeyboardInterrupt | BackendError) -> str:
 def write_report(
     report: ConformanceReport, options: ConformOptions, older: dict[str, Any] | None
 ) -> None:
-    """Write the files, and print the report, also if a file cannot be written.
+    """Write the files atomically, and print the report, also if a file cannot be written.
 
     older: earlier report to compare with.
     """
-    from mindref.conformance.report import diff, json_report
+    from rich.console import Console
+
+    from mindref.conformance.report import diff, json_report, junit, markdown, summary, terminal
+    from mindref.run.atomic import write_text
 
     content, changed = json_report.suite_report_json(report), []
     if older is not None:
         changes = diff.report_changes(older, content)
         content["changes"] = [change._asdict() for change in changes]
         changed = list(diff.change_lines(changes, older, content))
+    texts: dict[str, Callable[[], str]] = {
+        "output": lambda: json_report.json_text(content),
+        "markdown": lambda: markdown.markdown_text(report),
+        "junit": lambda: junit.junit_text(report),
+        "badge": lambda: summary.badge_text(report) + "\n",
+    }
     try:
-        save_reports(report, content, options)
+        for name, path in options.files().items():
+            if path is not None:
+                write_text(path, texts[name]())
     finally:  # print the report even if it cannot be written, for example to a full disk
         if options.as_json:
             print_stdout(json_report.json_text(content), end="")
         else:
-            print_conformance(report, changed)
+            console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+            terminal.print_suite_report(report, console)
+            for line in changed:
+                terminal.print_wrapped(console, line)
 
 
 def check_files(options: ConformOptions) -> None:
@@ -189,36 +203,6 @@ def check_files(options: ConformOptions) -> None:
     settings.check_writable("--scripts", options.scripts)
     for name, path in options.files().items():
         settings.check_output_file(f"--{name}", path, inputs)
-
-
-def save_reports(
-    report: ConformanceReport, content: dict[str, Any], options: ConformOptions
-) -> None:
-    """Write the requested files atomically."""
-    from mindref.conformance.report import json_report, junit, markdown, summary
-    from mindref.run.atomic import write_text
-
-    texts: dict[str, Callable[[], str]] = {
-        "output": lambda: json_report.json_text(content),
-        "markdown": lambda: markdown.markdown_text(report),
-        "junit": lambda: junit.junit_text(report),
-        "badge": lambda: summary.badge_text(report) + "\n",
-    }
-    for name, path in options.files().items():
-        if path is not None:
-            write_text(path, texts[name]())
-
-
-def print_conformance(report: ConformanceReport, changed: list[str]) -> None:
-    """Print the report and the changes since an older report."""
-    from rich.console import Console
-
-    from mindref.conformance.report import terminal
-
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
-    terminal.print_suite_report(report, console)
-    for line in changed:
-        terminal.print_wrapped(console, line)
 
 
 @contextmanager

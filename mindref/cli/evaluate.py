@@ -79,7 +79,7 @@ def evaluate_command(options: EvaluateOptions, **parameters: Any) -> None:
     """
     run, as_json = options.run, options.as_json
     if run_settings.is_reranker_run(run):
-        settings.reject_other_options(f"{run}, a DIN run", ("run", "as_json"), "--json")
+        settings.reject_other_options(f"{run}, a DIN run", ("run", "as_json"), "only --json")
         settings.set_threads(None)
         from mindref.recommender.training.rerank_trainer import load_rerank_report
 

@@ -77,7 +77,8 @@ def export_command(
     allowed = {"run", "kind", "output", "data", "as_json"}
     allowed |= {"form", "all_users"} if kind == VECTORS else {"users"}
     options = "--format, --all-users" if kind == VECTORS else "--users"
-    settings.reject_other_options(f"--to {kind}", allowed, f"--output, --data, --json, {options}")
+    expected = f"only --output, --data, --json, {options}"
+    settings.reject_other_options(f"--to {kind}", allowed, expected)
     output = output if output is not None else run / f"export-{kind}"
     settings.check_writable("--output", output)
     if kind == VECTORS:

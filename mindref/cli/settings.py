@@ -253,10 +253,12 @@ def typed_options() -> dict[str, str]:
     }
 
 
-def reject_other_options(location: str, allowed: Collection[str], words: str) -> None:
-    """Raise ConfigError for options whose parameter names are not in `allowed`."""
+def reject_other_options(
+    location: str, allowed: Collection[str], expected: str, todo: str = ""
+) -> None:
+    """Raise ConfigError for typed options whose parameter names are not in `allowed`."""
     if rejected := [x for name, x in typed_options().items() if name not in allowed]:
-        raise ConfigError(say(location, f"only {words}", ", ".join(rejected)))
+        raise ConfigError(say(location, expected, ", ".join(rejected), todo))
 
 
 threads_option = click.option(

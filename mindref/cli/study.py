@@ -120,9 +120,7 @@ def study_command(options: StudyOptions, exercise_settings: ExerciseOptions) -> 
     code = run_exercise_command(exercise_settings)
     if code is not None:
         return code
-    check_combination(options)
-    check_output_files(options)
-    check_required(options)
+    check_study_options(options)
     if options.case_study:
         draw_case_study(options, options.case_study)
     if options.html:
@@ -132,8 +130,8 @@ def study_command(options: StudyOptions, exercise_settings: ExerciseOptions) -> 
     return 0
 
 
-def check_combination(options: StudyOptions) -> None:
-    """Raise ConfigError for options that cannot be combined."""
+def check_study_options(options: StudyOptions) -> None:
+    """Raise ConfigError for options that exclude or need others, and for unusable files."""
     modes = [f"--{name}" for name in ("plain", "script") if getattr(options, name)]
     modes += [x for name, x in SINGLE_VIEWS.items() if getattr(options, name)][:1]
     modes += options.outputs()
@@ -141,20 +139,12 @@ def check_combination(options: StudyOptions) -> None:
         raise ConfigError(say(" ".join(modes), "one of them", len(modes)))
     if len(options.users) > 1 and not (options.html or options.case_study):
         raise ConfigError(say("--user", "one, or --html or --case-study", len(options.users)))
-
-
-def check_output_files(options: StudyOptions) -> None:
-    """Raise ConfigError for files that cannot or must not be written."""
     inputs = {"the log of --data": options.data, "the file of --script": options.script}
     for option, path in options.outputs().items():
         if str(path) != "-":
             settings.check_output_file(option, path, inputs, [options.run, options.baseline])
         elif option != "--json":
             raise ConfigError(say(option, "a file", "-"))
-
-
-def check_required(options: StudyOptions) -> None:
-    """Raise ConfigError for an option that has no effect without another option."""
     if options.all_ and not options.has_single_view():
         raise ConfigError(say("--all", "--at STEP with it", "none", "--plain prints every step"))
     if options.baseline is not None and not (options.html or options.case_study):

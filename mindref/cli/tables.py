@@ -11,8 +11,6 @@ import click
 from mindref.errors import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.segment import Segments
     from rich.table import Table
 
 
@@ -44,21 +42,13 @@ def show_table(table: Table, width: int = 110) -> None:
     width: characters of a line if standard output is not a terminal.
     """
     from rich.console import Console
+    from rich.segment import Segment, Segments
 
     terminal = sys.stdout is not None and sys.stdout.isatty()
     # without markup and emoji: `:X:` may be a part of the name of a backend
     console = Console(width=None if terminal else width, markup=False, emoji=False)
+    # security-R12: rich removes only some control characters; its own escape sequences are styles
+    segments = [Segment(printable(x.text, keep="\n"), x.style) for x in console.render(table)]
     with console.capture() as drawn:
-        console.print(escaped_segments(table, console), end="")
+        console.print(Segments(segments), end="")
     click.echo(drawn.get(), nl=False)
-
-
-def escaped_segments(table: Table, console: Console) -> Segments:
-    """Return the segments of a table with control characters escaped (security-R12).
-
-    rich removes only some control characters from text. The escape sequences of rich are styles.
-    """
-    from rich.segment import Segment, Segments
-
-    drawn = console.render(table)
-    return Segments(Segment(printable(x.text, keep="\n"), x.style) for x in drawn)

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 COMMON_OPTIONS = {"data", "device", "threads", "track", "quiet", "as_json"}
 """Parameters of trainings of all kinds."""
 
+KEEPS_SETTINGS = "a run keeps its settings"
+"""Why --resume has no other settings."""
+
 DIN_ONLY = {"recall", *(x.name for x in dataclasses.fields(DinConfig))} - {
     x.name for x in dataclasses.fields(Config)
 }
@@ -223,7 +226,7 @@ def resume_training(run: Path, options: TrainOptions) -> int:
 
         check_installed(name, f"{run}: backend")
     settings.set_threads(run_settings.run_threads(run, options.threads), name)
-    reject_changes(allowed)
+    settings.reject_other_options("--resume", allowed, "no other settings", KEEPS_SETTINGS)
     from mindref.recommender.training.trainer import resume_run
 
     trackers = load_trackers(options.track)
@@ -244,9 +247,8 @@ def train_din(options: TrainOptions) -> int:
         todo = "create one with mindref train"
         raise ConfigError(say("--recall", "a run whose candidates DIN reranks", "none", todo))
     allowed = {*options.settings, *COMMON_OPTIONS, "recall", "out", "config_file"}
-    if rejected := [x for name, x in settings.typed_options().items() if name not in allowed]:
-        todo = "log, split and seen items are those of the recall run"
-        raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(rejected), todo))
+    todo = "log, split and seen items are those of the recall run"
+    settings.reject_other_options(f"--model {DIN}", allowed, "settings of DIN", todo)
     changes = settings.read_settings_file(options.config_file)
     changes |= {name: x for name, x in options.settings.items() if x is not None}
     for name in ("model", "backend"):  # DIN, and the backend of the recall run
@@ -268,7 +270,8 @@ def train_din(options: TrainOptions) -> int:
 
 def resume_din(run: Path, options: TrainOptions) -> int:
     """Continue a stopped training of DIN; return the exit code."""
-    reject_changes({"resume", "recall", "backend", *COMMON_OPTIONS})
+    allowed = {"resume", "recall", "backend", *COMMON_OPTIONS}
+    settings.reject_other_options("--resume", allowed, "no other settings", KEEPS_SETTINGS)
     check_one_process()
     recall = options.recall or run_settings.recall_run_of(run)
     threads = run_settings.run_threads(run, options.threads, run_settings.run_backend(recall))
@@ -279,13 +282,6 @@ def resume_din(run: Path, options: TrainOptions) -> int:
 
     trainer = resume_reranker(run, options.recall, options.data, options.device, options.backend)
     return train_and_report(trainer, trackers, quiet=options.quiet, as_json=options.as_json)
-
-
-def reject_changes(allowed: set[str]) -> None:
-    """Raise ConfigError if --resume is combined with settings: a run keeps its settings."""
-    if changed := [x for name, x in settings.typed_options().items() if name not in allowed]:
-        todo = "a run keeps its settings"
-        raise ConfigError(say("--resume", "no other settings", ", ".join(changed), todo))
 
 
 def check_one_process() -> None:

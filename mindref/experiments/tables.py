@@ -98,9 +98,11 @@ def trials_table(result: TuningResult) -> ResultTable:
     for trial in sorted(trials, key=lambda row: row["validation"] or 0.0, reverse=True):
         value = "diverged" if trial["diverged"] else f"{trial['validation']:.4f}"
         settings = describe_settings(trial["settings"])
-        steps = str(trial["best_step"]) if is_trained_by_steps(trial["model"]) else "-"
+        label = trial["model"]  # a preset, which is trained by steps, or a model
+        is_fitted = label in RECALL_FAMILIES and not family_of(label).by_steps
+        steps = "-" if is_fitted else str(trial["best_step"])
         numbers = (str(trial["trial"]), value, steps)
-        rows.append((trial["model"], settings, *numbers))
+        rows.append((label, settings, *numbers))
     best = trials[result["best"]]
     test = ", ".join(
         f"{name} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
@@ -114,11 +116,6 @@ def trials_table(result: TuningResult) -> ResultTable:
     heads = ("model", "settings", "trial", result["metric"], "best step")
     title = "trials, by the metric on validation cases"
     return ResultTable(title, notes, heads, rows, result["train"])
-
-
-def is_trained_by_steps(label: str) -> bool:
-    """Return whether a preset or a model is trained by steps; all presets are."""
-    return label not in RECALL_FAMILIES or family_of(label).by_steps
 
 
 def ablation_table(result: AblationResult) -> ResultTable:
