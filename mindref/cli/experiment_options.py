@@ -126,31 +126,25 @@ class ExperimentRequest:
         fallback = "mind" if "model" in self.changes else default_preset
         self.config: Config = Config.of(self.preset or fallback, self.changes)
         settings.set_threads(options.threads, self.config.backend)
-        self.out = self.check()
-
-    def check(self) -> Path:
-        """Return --out. Raises ConfigError for errors that can be found without the log."""
         from mindref.recommender.evaluate_run import parse_metric
         from mindref.training.time_budget import reject_time_limit
 
-        options = self.options
         if options.seeds:  # a comparison must be reproducible
             reject_time_limit(self.config.time_limit, "--time-limit")
-        out = options.out
-        if out is None:
+        if options.out is None:
             raise ConfigError(say("--out", "a folder for the runs", "none", "add --out FOLDER"))
+        self.out = options.out
         if options.data is None and self.reading:
             got = ", ".join(self.reading)
             raise ConfigError(say("DATA", "a log for the reading options", f"none, but {got}"))
-        settings.check_writable("--out", out)
-        check_tree(out)  # security-R4
+        settings.check_writable("--out", self.out)
+        check_tree(self.out)  # security-R4
         files = {"DATA": options.data, "the file of --config": options.config_file}
         for name, text in (("item_file", "the item file"), ("user_file", "the user file")):
             if name in self.reading:
                 files[text] = Path(str(self.reading[name]))
         settings.check_output_file("--markdown", options.markdown, files)
         parse_metric(self.config.metric)
-        return out
 
     def run(self, work: Callable[[ExperimentRuns], ExperimentResult]) -> int:
         """Read the log once, run the experiment, report the result; return the exit code."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -103,15 +103,13 @@ def find_plan_candidates(
     return candidates
 
 
-@contextmanager
-def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> Iterator[Hooks]:
+def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> AbstractContextManager[Hooks]:
     """Show the progress of a candidate preset on standard error."""
     from mindref.cli.signals import StopRequest
 
     if not quiet:
         print_stderr(f"candidate {preset}")
-    with show_progress(trainer.config, quiet=quiet, stop=StopRequest()) as hooks:
-        yield hooks
+    return show_progress(trainer.config, quiet=quiet, stop=StopRequest())
 
 
 def print_dry_run(

@@ -27,8 +27,6 @@ def test_the_printed_report_is_complete(cli, run):
         assert word in result.out, word
     assert " test cases, each ranks the whole catalogue" in result.out
     assert "\n0 " not in result.out, "what is zero is not worth a line"
-    validation = cli("evaluate", run, "--cases", "validation").out
-    assert " validation cases, each ranks the whole" in validation
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
