@@ -20,7 +20,7 @@ import numpy as np
 
 from mindref.arguments import check_arguments
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, printable, say
-from mindref.process.requirements import install_backend
+from mindref.process.requirements import install_backend, install_libraries
 from mindref.shapes import Array
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class FrameworkBackend:
         try:
             find_device = self.load_function("devices.find_device")
         except ModuleNotFoundError as error:
-            todo = f"pip install '{self.requirement}'"
+            todo = install_libraries(self.requirement)
             raise BackendError(say(f"backend {self.name}", self.framework, error, todo)) from error
         return type(self)(find_device(device))
 

@@ -134,7 +134,8 @@ def test_independent_entries_are_dropped_and_the_expectation_is_unchanged(rate, 
     assert set(np.unique(keep)) == {0, np.dtype(dtype).type(1 / (1 - rounded))}
     spread = STANDARD_ERRORS * math.sqrt(rate * (1 - rate) / keep.size)
     assert np.mean(keep == 0) == pytest.approx(rate, abs=spread)
-    assert keep.mean() == pytest.approx(1, abs=spread / (1 - rate))
+    error = spread / (1 - rate)
+    assert keep.mean() == pytest.approx(1, abs=error)
     for axis in range(3):  # users, behaviours, entries
         first = np.moveaxis(keep, axis, 0)
         correlation = np.corrcoef(first[1:].ravel(), first[:-1].ravel())[0, 1]
