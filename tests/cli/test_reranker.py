@@ -92,19 +92,6 @@ def test_ctrl_c_saves_and_the_training_can_be_resumed(
         assert (out / name).read_bytes() == (din_run / name).read_bytes(), name
 
 
-@pytest.mark.rules("din-R25")
-def test_reranked_lists_have_the_order_of_din(cli, recall_run, din_run):
-    arguments = ["recall", recall_run, "--user", "customer-0001", "--top", 20]
-    (plain,) = cli.json(*arguments)
-    (reranked,) = cli.json(*arguments, "--rerank", din_run)
-    assert {x["item"] for x in reranked["items"]} == {x["item"] for x in plain["items"]}
-    scores = [x["score"] for x in reranked["items"]]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[0] not in [x["score"] for x in plain["items"]]
-    lines = cli("recall", recall_run, "--all-users", "--rerank", din_run, "--top", 5).out
-    assert len(lines.splitlines()) == 1 + 60 * 5
-
-
 def test_several_processes_are_rejected(cli, recall_run, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "--model din: expected one process, got several; run it without torchrun" in cli.error(
