@@ -67,7 +67,16 @@ COMPILED = (
         ),
         pytest.param(
             "sampled_softmax",
-            marks=pytest.mark.rules("sampled_softmax-R1", "sampled_softmax-R11"),
+            marks=pytest.mark.rules(
+                "sampled_softmax-R1",
+                "sampled_softmax-R2",
+                "sampled_softmax-R3",
+                "sampled_softmax-R4",
+                "sampled_softmax-R6",
+                "sampled_softmax-R10",
+                "sampled_softmax-R11",
+                "sampled_softmax-R12",
+            ),
         ),
     ],
 )
@@ -114,6 +123,13 @@ def test_routing_with_every_option(dtype):
             cotangent = rng.standard_normal((users, count, width))
             for call_arrays in (arrays, {**arrays, "log_weights": log_weights}):
                 check_call(Call("routing", call_arrays, settings, cotangent).to(dtype))
+
+
+@TYPES
+@pytest.mark.rules("relu_layer-R3")
+def test_a_sum_of_zero_does_not_pass_the_relu(dtype):
+    arrays = {"x": np.zeros((4, 3)), "weight": np.ones((3, 2)), "bias": np.array([0.0, 0.3])}
+    check_call(Call("relu_layer", arrays, {"relu": True}, np.ones((4, 2))).to(dtype))
 
 
 @TYPES

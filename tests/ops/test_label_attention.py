@@ -103,6 +103,23 @@ def test_a_user_without_an_active_interest_raises():
         label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), active, power=1.0)
 
 
+@pytest.mark.rules("label_attention-R8", "label_attention-R9")
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("score", [0.01, 1.0, 50.0, 1e4, -0.01, -50.0, -1e4])
+def test_a_tie_has_a_gradient_at_any_score(score, power):
+    """Away from a tie one weight is 1 at large scores, and a wrong slope would not show."""
+    interests, target = np.array([[[score, 1.0], [score, -3.0]]]), np.array([[1.0, 0.0]])
+    _, saved = label_attention.forward(interests, target, np.ones((1, 2), bool), power=power)
+    d_out = np.array([[0.5, 2.0]])
+    d_interests, d_target = label_attention.backward(d_out, saved)
+    # weights 1/2; d_w differ by 2 (1 - -3) = 8, so d_a is 2 and -2
+    d_score = 2 * power * abs(score) ** (power - 1)
+    expected = 0.5 * d_out + d_score * np.array([[1, 0], [-1, 0]])
+    assert_close(d_interests[0], expected, atol=0)
+    # the first components cancel; the second: d_score (1 - -3)
+    assert_close(d_target[0], [0, 4 * d_score], atol=0)
+
+
 @pytest.mark.rules("label_attention-R17")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0, np.inf])

@@ -7,7 +7,7 @@ from mindref.conformance.checks.layouts import INTEGERS
 from mindref.conformance.strategies import read_only
 from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
-from mindref.ops import FURTHER, OPS, embedding, item_attention
+from mindref.ops import FURTHER, OPS, embedding, item_attention, softmax, squash
 from mindref.ops.embedding import RowGradient
 from tests.assertions import raises_exactly
 
@@ -151,6 +151,18 @@ def test_finite_inputs_cause_no_warning_while_products_are_finite(stem, dtype):
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             found = results(stem, arrays)
         assert all(np.isfinite(x).all() for x in found), f"{scale} times"
+
+
+@pytest.mark.rules("numerics-R10")
+@TYPES
+def test_squash_and_softmax_accept_every_finite_number(dtype):
+    info = np.finfo(dtype)
+    x = np.array([[info.max, -info.max], [info.tiny, 0], [info.smallest_subnormal, 1]], dtype)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        for kind in squash.KINDS:
+            out, saved = squash.forward(x, kind=kind)
+            squash.backward(np.zeros_like(out), saved)
+        softmax.forward(x, np.ones(x.shape, bool), axis=1)
 
 
 ONE_DTYPE = "expected one dtype, float32 or float64, got "

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 
 from mindref.conformance.strategies import normal
+from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
 from mindref.ops import sampled_softmax
 from tests import kinked_gradients, naive, spec_pages
@@ -14,6 +15,7 @@ from tests.ops.loss_cases import (
     EACH_EXTREME,
     EACH_OPTION,
     SAMPLED,
+    TYPES,
     Case,
     backward,
     cases,
@@ -88,6 +90,19 @@ def test_the_gradient_agrees_with_central_differences(drawn, sharpness, options)
         return backward(float(cotangent), saved, case)
 
     kinked_gradients.check(function, gradients, (case.interests, case.target, case.negatives), rng)
+
+
+@pytest.mark.rules("pooled_softmax-R12")
+@TYPES
+@EACH_EXTREME
+def test_huge_products_give_a_finite_loss(sharpness, dtype):
+    size = 1e4 if sharpness == 0 else 1e30
+    for target in ([size, -size], [-size, -size], [0.0, size]):
+        case = of_products(target, [[size, size], [-size, 1.0]], dtype)
+        assert all(np.isfinite(x).all() for x in run(case, sharpness))
+    # nothing but the second negative is far from the target
+    case = of_products([size, size], [[size, size], [-size, -size]], dtype)
+    np.testing.assert_allclose(run(case, sharpness)[0], np.log(2), rtol=same_math(dtype))
 
 
 @pytest.mark.rules("sampled_softmax-R9")
