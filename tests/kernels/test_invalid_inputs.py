@@ -77,6 +77,7 @@ FORWARD_DAMAGE = {  # also invalid for interests, without a loss
     "a weight that is too short": change_first_layer(weight=remove_last),
     "a layer of another dtype": change_first_layer(weight=as_float64, bias=as_float64),
     "weights of another dtype": change_catalogue(weights=as_float64),
+    "rows that are not integers": change_catalogue(rows=as_float64),
     "a row outside the table": change_params(items=lambda x: x[:5]),
 }
 LOSS_DAMAGE = {
@@ -115,16 +116,6 @@ def test_invalid_inputs_raise(damage, which):
             used.answer(call)
         after = used.answer(good)
         assert all(np.array_equal(x, after[name]) for name, x in before.items())
-
-
-@pytest.mark.rules("softmax-R7", "squash-R9")
-def test_an_invalid_axis_raises():
-    ops, x = NumbaBackend().ops, np.ones((2, 3))
-    for axis in (1.0, True, None):
-        with pytest.raises(ShapeError, match=f"an axis from -2 to 1, got {axis}"):
-            ops.softmax.forward(x, x > 0, axis=axis)
-    with pytest.raises(ShapeError, match="at least one axis, got a number"):
-        ops.squash.forward(np.array(3.0), kind="unit")
 
 
 IDS = {  # how to change the ids, and the calls that read them
@@ -166,16 +157,6 @@ def test_ids_out_of_range_raise_the_error_of_the_reference(name, dtype):
         assert str(kernel_error.value) == str(reference_error.value)
 
 
-@pytest.mark.rules("embedding-R7")
-def test_catalogue_rows_that_are_not_integers_raise():
-    damaged = change_catalogue(rows=lambda x: x.astype("float64"))(small_world())
-    for which in (0, 1):
-        call = model_calls(damaged)[which]
-        for answer in (reference_answer, numba_implementation().answer):
-            with pytest.raises(ShapeError, match="embedding: rows: expected integers, got float64"):
-                answer(call)
-
-
 @pytest.mark.rules("routing-R6")
 def test_a_matrix_for_each_pair_raises_the_error_of_the_operator():
     """The reference accepts it; the compiled code has one matrix for all pairs."""
@@ -192,14 +173,11 @@ def test_a_matrix_for_each_pair_raises_the_error_of_the_operator():
 
 
 def wrong_shapes(d_out):
-    """Yield gradients of another shape: an axis more or fewer, or an axis longer or shorter."""
-    yield d_out[..., None]
-    yield d_out[None]
+    """Yield gradients of another shape: an axis more or fewer, or an axis that is longer."""
+    yield from (d_out[..., None], d_out[None])
     for axis in range(d_out.ndim):
         yield np.repeat(d_out.sum(axis, keepdims=True), d_out.shape[axis] + 1, axis)
         yield d_out.sum(axis)
-        if d_out.shape[axis] > 0:
-            yield np.take(d_out, range(d_out.shape[axis] - 1), axis)
 
 
 @pytest.mark.rules("notation-R1", "notation-R2")

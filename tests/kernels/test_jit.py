@@ -9,9 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from mindref.backend import OPERATORS
 from mindref.kernels import _jit
-from mindref.kernels.backend import NumbaBackend
 from tests.kernels.cases import REPOSITORY, run_python
 
 PACKAGE = Path(_jit.__file__).parents[1]
@@ -189,27 +187,6 @@ def test_cached_code_depends_on_the_decorator_prefetch_and_blas():
             assert any(Path(file).name.startswith(start) for file in files), start
 
 
-def imports_numba(path):
-    """Return whether a file imports Numba or its compiler."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
-    names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-    return any(name.split(".")[0] in ("numba", "llvmlite") for name in names)
-
-
-def test_only_the_decorator_module_imports_numba():
-    importing = {path.name for path in FILES if imports_numba(path)}
-    assert importing == {"_jit.py", "prefetch.py"}
-
-
-def test_every_operator_is_compiled():
-    ops = NumbaBackend().ops
-    for stem in OPERATORS:
-        assert compiled_functions(PACKAGE / "kernels" / f"{stem}.py") or stem == "routing"
-        assert callable(getattr(ops, stem).forward)
-        assert callable(getattr(ops, stem).backward)
-
-
 def double_value(x):
     return x + x
 
@@ -299,14 +276,6 @@ def test_the_cache_folder_of_other_packages_is_unchanged():
     before = numba.config.CACHE_DIR
     _jit.jit(double_value)
     assert before == numba.config.CACHE_DIR
-
-
-@pytest.mark.slow
-def test_without_a_home_folder_nothing_is_cached(copied_package):
-    nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "NUMBA_CACHE_DIR": ""}
-    code = CACHED + "print(type(squash.squash_rows._cache).__name__)"
-    printed = output(code, copied_package, PYTHONPATH=str(copied_package), **nowhere)
-    assert printed == "[]\nNullCache\n"
 
 
 IMPORTED = """
