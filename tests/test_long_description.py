@@ -49,16 +49,6 @@ def test_with_an_address_every_link_leads_to_a_file_of_the_version(build_backend
     assert f"({address}/specs/data.md)" in text
 
 
-def test_the_metadata_name_no_address_that_does_not_exist(build_backend):
-    """The repository has no public address yet. The owner adds `Source` when it has one."""
-    metadata = ConfigParser(interpolation=None)
-    metadata.read(REPOSITORY / "setup.cfg", encoding="utf-8")
-    urls = metadata["metadata"]["project_urls"]
-    assert not re.search(r"example|owner|TODO", urls)
-    source = "Source" in urls
-    assert bool(build_backend.source_address(metadata)) == source
-
-
 def test_floors_come_from_setup_cfg():
     path = REPOSITORY / ".ci" / "floors.py"
     spec = importlib.util.spec_from_file_location("floors", path)

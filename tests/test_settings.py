@@ -140,52 +140,10 @@ def another_family(plain: Trainer, changed: Trainer) -> None:
     assert parameter_names(plain) != parameter_names(changed)
 
 
-def columns(made: Trainer) -> int:
-    return made.state.params.positions.shape[1]
-
-
-def matrix(made: Trainer) -> int:
-    return made.state.params.bilinear.size
-
-
-def inputs(made: Trainer) -> int:
-    return len(made.state.params.layers[0].weight)
-
-
 PLUS: dict[str, Any] = {"model": "mind_plus"}
 KNN: dict[str, Any] = {"model": "item_knn"}
 WALS: dict[str, Any] = {"model": "wals", "sweeps": 2}
 MODELS = ("mind_plus", "youtube_dnn", "maxmf", "wals", "item_knn", "popularity", "random")
-POOLED = Effect("pooled", in_training_alone, PLUS)
-
-FAMILY_EFFECTS: dict[str, list[Effect]] = {
-    "init_scale": [Effect(0.5, in_both)],
-    "model": [Effect(name, another_family) for name in MODELS],
-    "sharpness": [
-        Effect(float("inf"), in_training_alone, {**PLUS, "attention": "pooled"}),
-        Effect(0.0, in_training_alone, {**PLUS, "attention": "pooled"}),
-    ],
-    "recency": [
-        Effect("shared", every(in_both, is_now(1, columns)), PLUS),
-        Effect("interests", every(in_both, is_now(4, columns)), PLUS),
-    ],
-    "votes": [Effect("items", every(in_both, is_now(0, matrix)), PLUS)],
-    "head": [
-        Effect("residual", in_both, PLUS),
-        Effect("none", every(in_both, is_now((), lambda m: m.state.params.layers)), PLUS),
-    ],
-    "contexts": [Effect(2, every(in_both, is_now(2, columns), is_now(24, inputs)), PLUS)],
-    "dropout": [Effect(0.5, in_training_alone, PLUS)],
-    "pair_loss": [Effect("auc", in_training_alone, {"model": "maxmf"})],
-    "similarity": [Effect(name, in_fit, KNN) for name in ("tfidf", "cosine")],
-    "neighbours": [Effect(3, in_fit, KNN)],
-    "k1": [Effect(50.0, in_fit, KNN)],
-    "b": [Effect(0.0, in_fit, KNN)],
-    "regularization": [Effect(5.0, in_fit, WALS)],
-    "confidence": [Effect(20.0, in_fit, WALS)],
-    "sweeps": [Effect(1, in_fit, WALS)],
-    "history_decay": [Effect(0.5, in_fit, base) for base in (KNN, WALS)],
-}
 
 ADAM = {
     "learning_rate": 0.05, "decay": "linear", "beta1": 0.9, "beta2": 0.99, "epsilon": 0.1,
@@ -193,25 +151,21 @@ ADAM = {
 }  # fmt: skip
 
 
-def after_two_steps(made):
-    """Return a parameter after two of seven steps."""
-    for step in range(2):
-        stepped(made, batch(made, step))
-    return flatten(made.state.params)["bilinear"]
-
-
-def items_after_two_steps(made):
-    """Return the item vectors after two of seven steps."""
-    after_two_steps(made)
-    return flatten(made.state.params)["items"]
-
-
-def adam(value):
-    """Return the effect of a setting of Adam, with the reference.
+def after_two_steps(name):
+    """Return a function: a parameter after two of seven steps.
 
     tests/training/test_optimiser.py and tests/kernels compare the steps with the formula.
     """
-    return [Effect(value, another(after_two_steps), ADAM)]
+
+    def train(made):
+        for step in range(2):
+            stepped(made, batch(made, step))
+        return flatten(made.state.params)[name]
+
+    return train
+
+
+in_two_steps = another(after_two_steps("bilinear"))
 
 
 def validations(made):
@@ -230,10 +184,6 @@ def stands_still(plain, changed):
     for made in (plain, changed):
         made.validate = lambda params: 0.5
     assert (validations(plain), validations(changed)) == ([3, 6, 7], [3, 6])
-
-
-def ends_by_time(plain, changed):
-    assert (validations(plain), validations(changed)) == ([3, 6, 7], [1])
 
 
 def types(made):
@@ -258,10 +208,6 @@ def histories(made):
     return batch(made).histories
 
 
-def longest(made):
-    return served(made).mask.sum(axis=1).max()
-
-
 def served_size(axis):
     """Return a function: the size of an axis of the served vectors."""
     return lambda made: served(made).vectors.shape[axis]
@@ -272,37 +218,61 @@ def size(name, axis):
     return lambda made: getattr(made.state.params, name).shape[axis]
 
 
-def widths(made):
-    return [len(layer.bias) for layer in made.state.params.layers]
-
-
-def num_fields(made):
-    return made.prepared.task.catalogue.rows.shape[1]
-
-
 def validated(made):
     return made.validate(made.best)
 
 
-def negatives_are_targets(made):
-    drawn = batch(made)
-    return drawn.negatives is not None and np.array_equal(drawn.negatives, drawn.target)
-
-
-DRAWN = (
-    lambda made: made.state.params.items,
-    lambda made: batch(made).target,
-    lambda made: histories(made).init_logits,
-)
-"""What the seed draws."""
-
-EFFECTS = {
-    **FAMILY_EFFECTS,
+EFFECTS: dict[str, list[Effect]] = {
+    "init_scale": [Effect(0.5, in_both)],
+    "model": [Effect(name, another_family) for name in MODELS],
+    "sharpness": [
+        Effect(float("inf"), in_training_alone, {**PLUS, "attention": "pooled"}),
+        Effect(0.0, in_training_alone, {**PLUS, "attention": "pooled"}),
+    ],
+    "recency": [
+        Effect("shared", every(in_both, is_now(1, size("positions", 1))), PLUS),
+        Effect("interests", every(in_both, is_now(4, size("positions", 1))), PLUS),
+    ],
+    "votes": [Effect("items", every(in_both, is_now(0, size("bilinear", 0))), PLUS)],
+    "head": [
+        Effect("residual", in_both, PLUS),
+        Effect("none", every(in_both, is_now((), lambda m: m.state.params.layers)), PLUS),
+    ],
+    "contexts": [
+        Effect(
+            2,
+            every(
+                in_both,
+                is_now(2, size("positions", 1)),
+                is_now(24, lambda m: len(m.state.params.layers[0].weight)),
+            ),
+            PLUS,
+        )
+    ],
+    "dropout": [Effect(0.5, in_training_alone, PLUS)],
+    "pair_loss": [Effect("auc", in_training_alone, {"model": "maxmf"})],
+    "similarity": [Effect(name, in_fit, KNN) for name in ("tfidf", "cosine")],
+    "neighbours": [Effect(3, in_fit, KNN)],
+    "k1": [Effect(50.0, in_fit, KNN)],
+    "b": [Effect(0.0, in_fit, KNN)],
+    "regularization": [Effect(5.0, in_fit, WALS)],
+    "confidence": [Effect(20.0, in_fit, WALS)],
+    "sweeps": [Effect(1, in_fit, WALS)],
+    "history_decay": [Effect(0.5, in_fit, base) for base in (KNN, WALS)],
     "interests": [
         Effect(2, is_now(2, lambda m: histories(m).init_logits.shape[2], served_size(1)))
     ],
     "width": [Effect(5, is_now(5, size("items", 1), size("bilinear", 0), served_size(2)))],
-    "window": [Effect(3, is_now(3, lambda m: histories(m).items.shape[1], longest))],
+    "window": [
+        Effect(
+            3,
+            is_now(
+                3,
+                lambda m: histories(m).items.shape[1],
+                lambda m: served(m).mask.sum(axis=1).max(),
+            ),
+        )
+    ],
     "iterations": [Effect(1, in_both)],
     "sigma": [Effect(0.2, in_both, {"logits": name}) for name in ("keyed", "fixed", "per_call")],
     "logits": [
@@ -314,15 +284,22 @@ EFFECTS = {
     "routing_axis": [Effect("behaviours", in_both)],
     "routing_gradient": [Effect("all", another_gradient)],
     "squash": [Effect("unit", in_both), Effect("none", in_both)],
-    "hidden": [Effect((5, 6), is_now([5, 6, 8], widths))],
+    "hidden": [
+        Effect((5, 6), is_now([5, 6, 8], lambda m: [len(x.bias) for x in m.state.params.layers]))
+    ],
     "last_relu": [Effect(True, in_both)],
-    "attention": [Effect("mean", in_training_alone), POOLED],
+    "attention": [Effect("mean", in_training_alone), Effect("pooled", in_training_alone, PLUS)],
     "power": [Effect(x, in_training_alone) for x in (0.0, 2.0)],
     "score": [Effect("sum", another(scores))],
     "loss": [Effect("full", another(lambda made: batch(made).negatives))],
     "temperature": [Effect(1e6, in_training, {"loss": "full"})],
     "normalise": [Effect(True, in_both)],
-    "item_features": [Effect(("shelf",), every(in_both, is_now(2, num_fields)))],
+    "item_features": [
+        Effect(
+            ("shelf",),
+            every(in_both, is_now(2, lambda m: m.prepared.task.catalogue.rows.shape[1])),
+        )
+    ],
     "user_features": [
         Effect(("age",), every(in_both, is_now(1, lambda m: histories(m).profile.shape[1])))
     ],
@@ -331,7 +308,9 @@ EFFECTS = {
     "sampler": [
         Effect("uniform", by_probability),
         Effect("log_uniform", another(lambda made: batch(made).negatives)),
-        Effect("in_batch", is_now(True, negatives_are_targets)),
+        Effect(
+            "in_batch", is_now(True, lambda m: np.array_equal(batch(m).negatives, batch(m).target))
+        ),
     ],
     "alpha": [Effect(alpha, by_probability) for alpha in (0.0, 2.0)],
     "target_sampling": [
@@ -339,19 +318,29 @@ EFFECTS = {
     ],
     "batch": [Effect(24, is_now(24, lambda m: len(batch(m).target)))],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
-    "learning_rate": adam(0.02),
-    "decay": adam("none"),
-    "adam": [Effect("dense", another(items_after_two_steps), ADAM)],
-    "beta1": adam(0.5),
-    "beta2": adam(0.5),
-    "epsilon": adam(0.01),
+    "learning_rate": [Effect(0.02, in_two_steps, ADAM)],
+    "decay": [Effect("none", in_two_steps, ADAM)],
+    "adam": [Effect("dense", another(after_two_steps("items")), ADAM)],
+    "beta1": [Effect(0.5, in_two_steps, ADAM)],
+    "beta2": [Effect(0.5, in_two_steps, ADAM)],
+    "epsilon": [Effect(0.01, in_two_steps, ADAM)],
     "evaluate_every": [Effect(2, ends([3, 6, 7], [2, 4, 6, 7]))],
-    "time_limit": [Effect(1e-6, ends_by_time)],
+    "time_limit": [Effect(1e-6, ends([3, 6, 7], [1]))],
     "patience": [Effect(1, stands_still)],
     "metric": [Effect("mrr@30", another(validated))],
     "validation_users": [Effect(7, another(validated), {"metric": "mrr@30"})],
     "test_users": [Effect(9, is_now(9, lambda made: made.evaluate()["cases"]))],
-    "seed": [Effect(1, every(*map(another, DRAWN), in_serving))],
+    "seed": [
+        Effect(
+            1,
+            every(
+                another(lambda m: m.state.params.items),
+                another(lambda m: batch(m).target),
+                another(lambda m: histories(m).init_logits),
+                in_serving,
+            ),
+        )
+    ],
     "dtype": [Effect("float64", is_now({"float64"}, types))],
     "backend": [Effect("tests.test_backend:Counting", asked)],
 }

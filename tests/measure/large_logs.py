@@ -6,7 +6,7 @@ It generates a log of E events, E / 20 users and E / 10 items in a temporary fol
 for items (exponent 1) and unequal users. Each stage is a new process. The table shows its processor
 time (user and system, all threads) and its largest resident set. The time of the stage DataFrame
 does not include pandas' reading of the file. Recall writes the lists of the first block of users;
-with `--all-users`, a further stage writes those of all users. `--keep FOLDER` keeps the log.
+with `--all-users`, a further stage writes those of all users.
 """
 
 from __future__ import annotations
@@ -124,7 +124,6 @@ def main(arguments: list[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("events", type=int, nargs="+")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--all-users", action="store_true")
     options = parser.parse_args(arguments)
     heads = ["events", "users", "items", "read", "DataFrame", "train", "evaluate", "recall"]
@@ -132,8 +131,7 @@ def main(arguments: list[str]) -> None:
     print("| " + " | ".join(heads) + " |\n|" + "--:|" * len(heads))
     for events in options.events:
         with tempfile.TemporaryDirectory() as name:
-            folder = options.keep or Path(name)
-            print_row(events, measure_stages(folder, events, options.all_users))
+            print_row(events, measure_stages(Path(name), events, options.all_users))
 
 
 if __name__ == "__main__":
