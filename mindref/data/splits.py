@@ -88,13 +88,16 @@ def split_paper(
     `test_fraction` is a fraction of the users, above 0 and below 0.5.
     Errors: `DataError` if fewer than three users have two interactions.
     """
-    train, *held_out = _hold_out_users(log, rng, test_fraction)
-    cases = []
-    for users in held_out:
+    train, validation, test = _hold_out_users(log, rng, test_fraction)
+
+    def make_cases(users: Ints) -> EvaluationCases:
         # the first interaction of a user has no history, so it is never a target
         targets = rng.integers(1, log.interactions.lengths[users])  # data-R30
-        cases.append(_make_cases(log.interactions, users, targets, targets + 1))
-    return Split(train, log.interactions.take(train), cases[0], cases[1], "paper")
+        return _make_cases(log.interactions, users, targets, targets + 1)
+
+    return Split(
+        train, log.interactions.take(train), make_cases(validation), make_cases(test), "paper"
+    )
 
 
 def split_comirec(
@@ -105,12 +108,15 @@ def split_comirec(
     Spec: data. Source: ComiRec (KDD 2020), section 4 and its code. `test_fraction` as in
     `split_paper`. Errors: `DataError` if fewer than three users have two interactions.
     """
-    train, *held_out = _hold_out_users(log, rng, test_fraction)
-    cases = []
-    for users in held_out:
+    train, validation, test = _hold_out_users(log, rng, test_fraction)
+
+    def make_cases(users: Ints) -> EvaluationCases:
         lengths = log.interactions.lengths[users]
-        cases.append(_make_cases(log.interactions, users, lengths * 4 // 5, lengths))  # data-R32
-    return Split(train, log.interactions.take(train), cases[0], cases[1], "comirec")
+        return _make_cases(log.interactions, users, lengths * 4 // 5, lengths)  # data-R32
+
+    return Split(
+        train, log.interactions.take(train), make_cases(validation), make_cases(test), "comirec"
+    )
 
 
 def split_global_time(

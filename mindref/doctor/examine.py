@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import cast
+from functools import partial
+from typing import TypeAlias, cast
 
 import mindref
 from mindref.doctor.checks import LOCAL_CHECKS, Finding, capture_finding
 from mindref.doctor.probes import PLUGINS, failed_probe
 from mindref.process.child import child_command
 from mindref.process.threads import usable_cores
+
+Process: TypeAlias = subprocess.Popen[str]
 
 FORMAT = "mindref doctor 1"
 LIMIT = 60.0  # seconds per probe: enough for a cold cache and a large framework
@@ -36,10 +40,14 @@ def examine(limit: float = LIMIT) -> list[Finding]:
 
     limit: seconds for each probe. Probes run in parallel.
     """
-    pool = ThreadPoolExecutor(max(2, usable_cores()))
+    pool, running = ThreadPoolExecutor(max(2, usable_cores())), set[Process]()
+
+    started: list[Future[Finding]] = []
 
     def start(title: str, *probe: str) -> Future[Finding]:
-        return pool.submit(capture_finding, title, lambda: run_probe(limit, *probe))
+        check = partial(run_probe, limit, running, *probe)
+        started.append(pool.submit(capture_finding, title, check))
+        return started[-1]
 
     try:
         listed = start("registered", "registered")
@@ -53,29 +61,43 @@ def examine(limit: float = LIMIT) -> list[Finding]:
         ]
         return [*local, *(future.result() for future in (*core, listed, *plugins))]
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in started):  # after Ctrl-C
+            for process in list(running):
+                process.kill()
+            time.sleep(0.05)
 
 
-def run_probe(limit: float, probe: str, argument: str = "") -> Finding:
-    """Return the finding of a probe. A crash, an exit or a timeout is a failed probe."""
+def run_probe(limit: float, running: set[Process], probe: str, argument: str = "") -> Finding:
+    """Return the finding of a probe. A crash, an exit or a timeout is a failed probe.
+
+    running: has the process of the probe until the process ends.
+    """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             child_command("mindref.doctor.probes", probe, argument),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            timeout=limit,
         )
     except OSError as error:
         return failed_probe(probe, argument, f"no process could be started ({error})")
-    except subprocess.TimeoutExpired:
-        return failed_probe(probe, argument, f"no answer within {limit:g} seconds")
-    for line in reversed(done.stdout.splitlines()):
+    with process:
+        running.add(process)
+        try:
+            answer, messages = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return failed_probe(probe, argument, f"no answer within {limit:g} seconds")
+        finally:
+            running.discard(process)
+    for line in reversed(answer.splitlines()):
         with suppress(ValueError, TypeError):
             return Finding(**json.loads(line))
-    last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    return failed_probe(probe, argument, f"{describe_exit(done.returncode)}: {last_line}")
+    last_line = (messages.strip().splitlines() or ["no message"])[-1]
+    return failed_probe(probe, argument, f"{describe_exit(process.returncode)}: {last_line}")
 
 
 def describe_exit(code: int) -> str:

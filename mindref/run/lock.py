@@ -102,6 +102,7 @@ def take_lock(path: Path, label: str, *, wait: bool) -> tuple[int | None, str]:
             stack.callback(close_lock_file, descriptor)
             try:
                 SYSTEM.flock(descriptor, how)  # faults-R4, faults-R5
+                is_current = is_at(descriptor, path)
             except OSError as error:
                 if error.errno in BUSY:
                     expected, got = "no other process that writes there", read_owner(descriptor)
@@ -109,7 +110,7 @@ def take_lock(path: Path, label: str, *, wait: bool) -> tuple[int | None, str]:
                 if os.fstat(descriptor).st_size == 0:  # no owner is written in it
                     path.unlink(missing_ok=True)
                 return None, no_lock_warning(label, error.strerror or str(error))
-            if is_at(descriptor, path):  # else the owner before has removed the file
+            if is_current:  # else the owner before has removed the file
                 write_owner(descriptor)
                 stack.pop_all()  # the file stays open
                 return descriptor, ""

@@ -11,7 +11,6 @@ Vectors are float32. Spec: specs/serving.md.
 from __future__ import annotations
 
 import io
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -88,11 +87,15 @@ class NpyTables(VectorTables):
         self.open(f"{name}.tsv", tsv_line(*columns).encode()).write("".join(lines).encode())
         if vectors is not None:
             stream = self.open(f"{name}.npy", npy_header(0, self.width))
+            if not self.num_vectors:
+                self.callback(self.complete_header, stream)
             stream.write(vectors.tobytes())
             self.num_vectors += len(vectors)
-            stream.seek(0)  # NumPy reserves room for the number of rows
-            stream.write(npy_header(self.num_vectors, self.width))
-            stream.seek(0, os.SEEK_END)
+
+    def complete_header(self, stream: BinaryIO) -> None:
+        """Write the number of rows; the header of NumPy has the same length for any number."""
+        stream.seek(0)
+        stream.write(npy_header(self.num_vectors, self.width))
 
     def open(self, name: str, header: bytes) -> BinaryIO:
         """Return a file that is closed with this writer; a new file gets its header."""

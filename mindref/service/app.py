@@ -45,16 +45,28 @@ class ServiceMetrics:
 
     def __init__(self, step: int) -> None:
         registry = CollectorRegistry()
-        labels, text = ["path", "status"], "Requests by path and status."
-        self.requests = Counter("mindref_requests", text, labels, registry=registry)
-        name, text = "mindref_request_seconds", "Seconds from the first byte to the answer."
-        self.seconds = Histogram(name, text, ["path"], registry=registry, buckets=BUCKETS)
-        name, text = "mindref_histories", "Histories with an answer."
-        self.histories = Counter(name, text, registry=registry)
-        name, text = "mindref_requests_pending", "Requests that are computed or wait for a thread."
-        self.pending = Gauge(name, text, registry=registry)
-        name, text = "mindref_model_step", "Training step of the model."
-        Gauge(name, text, registry=registry).set(step)
+        self.requests = Counter(
+            "mindref_requests",
+            "Requests by path and status.",
+            ["path", "status"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "mindref_request_seconds",
+            "Seconds from the first byte to the answer.",
+            ["path"],
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        self.histories = Counter(
+            "mindref_histories", "Histories with an answer.", registry=registry
+        )
+        self.pending = Gauge(
+            "mindref_requests_pending",
+            "Requests that are computed or wait for a thread.",
+            registry=registry,
+        )
+        Gauge("mindref_model_step", "Training step of the model.", registry=registry).set(step)
         self.registry = registry
 
 

@@ -58,7 +58,8 @@ def parse_request(body: bytes) -> RecommendRequest:
     try:
         check_json(values, RequestFields)
     except InvalidValue as error:
-        got = json.dumps(error.value) if error.location else error.got
+        is_unknown = isinstance(values, dict) and not error.location
+        got = error.got if is_unknown else json.dumps(error.value)
         reject(error.location or "body", error.expected, got)
     if ("history" in values) == ("histories" in values):
         reject("body", "history or histories", "both" if "history" in values else "none")

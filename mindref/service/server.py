@@ -133,8 +133,9 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
 
     def log_error(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """Log an error of the event loop, such as too many open files, as one line."""
-        error = context.get("exception", context["message"])
-        self.log(f"connections: {escape_text(f'{type(error).__name__}: {error}')}")  # serving-R10
+        error = context.get("exception")
+        text = f"{type(error).__name__}: {error}" if error else str(context["message"])
+        self.log(f"connections: {escape_text(text)}")  # serving-R10
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -144,6 +145,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
         raise host_error(host, error) from error
     family, kind, protocol, _, address = addresses[0]
+    if ipaddress.ip_address(str(address[0]).partition("%")[0]).is_multicast:  # bind accepts it
+        raise host_error(host, ValueError("a multicast address"))
     with socket_errors(host, port):
         listener = socket.socket(family, kind, protocol)
         try:

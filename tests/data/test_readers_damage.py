@@ -68,6 +68,9 @@ def test_a_requested_limit_applies_to_each_file_from_the_first_line(tmp_path, li
     assert log.bad_lines[3] == f"{items}, line 3: 1 fields instead of 2, or no item"
     with pytest.raises(DataError, match="at most 3 damaged lines"):
         table(tmp_path, [*lines, *whole(5000), "?"], max_bad_lines=limit)
+    movies = write(tmp_path / "movies.dat", ["a::Alpha::Drama", "2::Title only"])
+    log = table(tmp_path, lines, item_file=movies, max_bad_lines=limit)
+    assert log.bad_lines[3] == f"{movies}, line 2: 2 fields instead of 3, or no item"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # con
 OPTIONAL = f"cold/{INDEX}/"  # files that a command can do without
 OTHER_ANSWER = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
 """Damage with a different answer, by specs/security.md: a run without a state or a report."""
+READING = ("open", "mmap")
+"""Calls that change no file, and succeed on a full disk."""
 Files = dict[str, bytes]
 
 

@@ -21,10 +21,10 @@ from mindref.cli import main as command
 from mindref.kernels import backend  # noqa: F401  # imported once, before the forks
 from mindref.recommender import export
 from tests.cli.test_export import register_exporter
+from tests.faults.commands import READING
 from tests.numpy_exporter import Writer
 
 MEMORY, SECONDS = 1 << 34, 300  # of a command; beyond them it ends
-READING = ("open", "mmap")  # calls that succeed on a full disk
 WRITABLE = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_RDWR
 
 

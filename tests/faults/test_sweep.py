@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults import commands
-from tests.faults.commands import COMMANDS, READ_ONLY, READS, Done, Fault, Workplace
+from tests.faults.commands import COMMANDS, READ_ONLY, READING, READS, Done, Fault, Workplace
 from tests.faults.damage import damages_of_file
 from tests.runs import environment, train_small_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts the calls by /proc")
 MODES = ("error", "full", "kill")
-READING = ("open", "mmap")  # calls that change no file
 CALLS, FILES = 3, 7  # that fail, and that are damaged, in a sample of a command
 OFFSETS = 4  # of each file, at which it is cut and at which a bit is flipped
 MODELS = ("mind", "mind_plus", "youtube_dnn", "maxmf", "item_knn")

@@ -47,7 +47,8 @@ def test_a_body_that_is_not_json(body, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([], "body: expected an object, got"),
+        ([], r"body: expected an object, got \[\]"),
+        (None, "body: expected an object, got null"),
         ({}, "body: expected history or histories, got none"),
         ({"history": [], "histories": [[]]}, "body: expected history or histories, got both"),
         ({"history": [], "N": 3}, "body: expected the fields history, .*, got N"),

@@ -59,7 +59,9 @@ def test_a_port_in_use_is_an_error_before_the_run_is_read(tmp_path):
 
 
 @pytest.mark.rules("serving-R12")
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 70, "fe80::1"])
+@pytest.mark.parametrize(
+    "host", ["no.such.host.invalid", "192.0.2.1", "a" * 70, "fe80::1", "224.0.0.1"]
+)
 def test_a_host_that_is_not_this_machine_is_an_error_about_the_host(host, tmp_path):
     expected = "an address or a name of this machine"
     with pytest.raises(
@@ -176,7 +178,11 @@ def test_an_error_of_the_event_loop_is_one_line():
     stoppable = server.StoppableServer(Mock(log=lines.append), lambda: True, lambda: None)
     error = OSError(24, "Too many open\nfiles")
     stoppable.log_error(None, {"message": "accept", "exception": error})
-    assert lines == [r"connections: OSError: [Errno 24] Too many open\nfiles"]
+    stoppable.log_error(None, {"message": "socket closed"})
+    assert lines == [
+        r"connections: OSError: [Errno 24] Too many open\nfiles",
+        "connections: socket closed",
+    ]
 
 
 def wait_until_refused(port):

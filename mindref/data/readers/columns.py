@@ -71,7 +71,7 @@ class Columns:
                 raise option_error("columns: features", "names and their columns", {name: column})
         for name, least in self.at_least.items():
             is_number = isinstance(least, int | float) and not isinstance(least, bool)
-            if not is_number or math.isnan(least):
+            if not is_number or (isinstance(least, float) and math.isnan(least)):
                 raise option_error(f"columns.at_least: {name}", "a number", least)
 
     @classmethod

@@ -12,13 +12,13 @@ from mindref.data.assemble import RawLog
 from mindref.data.readers.columns import ReaderInput, resolve_columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.interactions import Record
-from mindref.data.readers.lines import Head, read_first_lines
+from mindref.data.readers.lines import LATIN1, Head, read_first_lines
 from mindref.data.readers.side_records import field_values, read_side_records
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.text import TextFormat, read_text
 from mindref.data.side_info import SideInfo
 
-COLONS, TABS, BARS = (TextFormat(mark, "iso-8859-1") for mark in ("::", "\t", "|"))
+COLONS, TABS, BARS = (TextFormat(mark, LATIN1) for mark in ("::", "\t", "|"))
 RATINGS = ["user", "item", "rating", "time"]
 # the order of the flags in u.item
 GENRES = (
@@ -67,7 +67,7 @@ def read_movies_dat(file: DataFile, tally: Tally) -> SideInfo:
     def split_titles() -> Iterator[Record]:
         for number, (item, *following) in COLONS.read(file, tally):
             title, mark, genres = "::".join(following).rpartition("::")
-            yield number, [item, title, genres] if mark else [item]
+            yield number, [item, title, genres] if mark else [item, *following]
 
     features = {"genres": field_values(2, "|")}
     return read_side_records(split_titles(), tally, "item", 3, title=1, features=features)

@@ -30,7 +30,7 @@ def read_item_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
             return movielens.read_movies_dat(file, tally)
         if first.count("|") == 4 + len(movielens.GENRES):
             return movielens.read_u_item(file, tally)
-    return read_side_table(file, "item", columns, tally)
+    return read_side_table(file, "item", first, columns, tally)
 
 
 def read_user_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
@@ -41,15 +41,16 @@ def read_user_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
             return movielens.read_users_dat(file, tally)
         if first.count("|") == 4 and first.split("|")[2] in ("M", "F"):
             return movielens.read_u_user(file, tally)
-    return read_side_table(file, "user", columns, tally)
+    return read_side_table(file, "user", first, columns, tally)
 
 
-def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -> SideInfo:
-    """Read the title and the features of a table with a header.
+def read_side_table(
+    file: DataFile, kind: str, first: str, columns: Columns, tally: Tally
+) -> SideInfo:
+    """Read the title and the features of a table with a header, whose first line is `first`.
 
     Features are the named columns, or the token columns of RecBole's files.
     """
-    first = next(iter(read_first_lines(file)), "")
     is_atomic, types = recbole.is_typed_header(first), list[str]()
     if is_atomic:
         text_format = recbole.ATOMIC
