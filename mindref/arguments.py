@@ -41,7 +41,6 @@ UNCHECKED = (
     "Table",
     "Columns",
     "FeatureNames",
-    "Executor",
     "MIND",
     "Index",
     "Origin",

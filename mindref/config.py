@@ -248,7 +248,7 @@ class Config:
     def effective_power(self) -> float:
         """The power p of label-aware attention: 0, equal weights, if `attention` is not "label".
 
-        mindref/ops/label_attention.py checks it (label_attention-R15).
+        The operator checks the power (label_attention-R15).
         """
         return self.power if self.attention == "label" else 0.0
 

@@ -9,7 +9,7 @@
     timing       interleaved rounds, summaries of times, ratios of rows
     machine      facts about the machine, memory of a process
     run          a whole run, and runs that vary one size
-    report       tables and plots of a result
+    report       lines and tables of a result
 
 Each contender has a separate process: the number of BLAS threads is fixed when BLAS is loaded, and
 two thread pools that use all cores at once take twice as long.

@@ -17,7 +17,7 @@ from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
 from mindref.models.family import check_trainable, family_of
 from mindref.process.threads import usable_cores
 
-FORMAT = 1  # version of the result of `run_bench`
+FORMAT = 2  # version of the result of `run_bench`
 DEFAULT_BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
 MIN_ROUNDS = 3  # even for the slowest task
 TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")

@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from mindref.bench.run import BenchPlan
 
 
-def number_option(
+def integer_option(
+    name: str, low: int, high: int, default: int, text: str
+) -> Callable[[settings.Function], settings.Function]:
+    """Return an option for an integer."""
+    text = f"{text} [{low} to {high}; default {default}]."
+    kind = click.IntRange(low, high)
+    return click.option(name, type=kind, default=default, metavar="N", help=text)
+
+
+def float_option(
     name: str, low: float, high: float, default: float, text: str
 ) -> Callable[[settings.Function], settings.Function]:
-    """Return an option for a number; for an integer if the default is one."""
-    is_integer = isinstance(default, int)
-    kind = click.IntRange(int(low), int(high)) if is_integer else click.FloatRange(low, high)
-    number = "d" if is_integer else "g"
-    text = f"{text} [{low:{number}} to {high:{number}}; default {default:{number}}]."
-    return click.option(
-        name, type=kind, default=default, metavar="N" if is_integer else "X", help=text
-    )
+    """Return an option for a number."""
+    text = f"{text} [{low:g} to {high:g}; default {default:g}]."
+    kind = click.FloatRange(low, high)
+    return click.option(name, type=kind, default=default, metavar="X", help=text)
 
 
 @click.command("bench", short_help="Time all installed backends in one interleaved run.")
@@ -52,45 +57,45 @@ def number_option(
     "--relative-to", "base", metavar="NAME",
     help="Contender that the others are compared with [default: numba, else numpy].",
 )  # fmt: skip
-@number_option("--rounds", 1, 100_000, 30, "Rounds; every contender runs once per round")
-@number_option("--burst", 1, 100_000, 50, "Training steps timed together in a round")
-@number_option("--lead", 0, 3600, 0.25, "Seconds of untimed steps before a burst, at least 1 step")
+@integer_option("--rounds", 1, 100_000, 30, "Rounds; every contender runs once per round")
+@integer_option("--burst", 1, 100_000, 50, "Training steps timed together in a round")
+@float_option("--lead", 0, 3600, 0.25, "Seconds of untimed steps before a burst, at least 1 step")
 @click.option(
     "--warmup", "warm_up", type=click.IntRange(1, 1000), default=2, metavar="N",
     help="Untimed runs of each task; for a step, of all 8 batches [1 to 1000; default 2].",
 )  # fmt: skip
-@number_option("--limit", 1, 86_400, 60.0, "Seconds for warm-up and for rounds; at least 3 rounds")
+@float_option("--limit", 1, 86_400, 60.0, "Seconds for warm-up and for rounds; at least 3 rounds")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N",
     help="Threads per contender [1 to 1024; default: 2, or 1 on a single core].",
 )  # fmt: skip
-@number_option("--batch", 1, 1_000_000, 256, "B, training examples per step")
-@number_option("--length", 1, 10_000, 50, "L, maximum history length in behaviours")
+@integer_option("--batch", 1, 1_000_000, 256, "B, training examples per step")
+@integer_option("--length", 1, 10_000, 50, "L, maximum history length in behaviours")
 @click.option(
     "--ragged/--full", default=True, show_default=True,
     help="History lengths: uniform from 1 to L, or always L.",
 )  # fmt: skip
-@number_option("--width", 1, 4096, 64, "d, width of item vectors and interests")
-@number_option("--interests", 1, 64, 4, "K, maximum number of interests per user")
-@number_option("--iterations", 1, 100, 3, "r, routing iterations")
+@integer_option("--width", 1, 4096, 64, "d, width of item vectors and interests")
+@integer_option("--interests", 1, 64, 4, "K, maximum number of interests per user")
+@integer_option("--iterations", 1, 100, 3, "r, routing iterations")
 @click.option(
     "--hidden", default="256", show_default=True, metavar="A,B,...",
     help="Widths of the hidden ReLU layers, each from 1; the last layer has width d.",
 )  # fmt: skip
-@number_option("--negatives", 1, 10_000_000, 1280, "S, sampled negatives shared by a batch")
-@number_option("--catalogue", 2, 100_000_000, 100_000, "N, number of items")
-@number_option("--zipf", 0, 10, 1.0, "Exponent of Zipf's law for the popularity of items")
+@integer_option("--negatives", 1, 10_000_000, 1280, "S, sampled negatives shared by a batch")
+@integer_option("--catalogue", 2, 100_000_000, 100_000, "N, number of items")
+@float_option("--zipf", 0, 10, 1.0, "Exponent of Zipf's law for the popularity of items")
 @click.option(
     "--power", type=click.FloatRange(0), default=float("inf"), metavar="X",
     help="p, exponent of label-aware attention [0 to inf; default inf].",
 )  # fmt: skip
-@number_option("--users", 1, 100_000_000, 4096, "Users in inference, evaluation and recall")
-@number_option("--top", 1, 100_000, 100, "Items per user in evaluation and recall, n")
+@integer_option("--users", 1, 100_000_000, 4096, "Users in inference, evaluation and recall")
+@integer_option("--top", 1, 100_000, 100, "Items per user in evaluation and recall, n")
 @click.option(
     "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True,
     help="Dtype of parameters and arithmetic.",
 )  # fmt: skip
-@number_option("--seed", 0, 2**63 - 1, 0, "Seed of all random numbers")
+@integer_option("--seed", 0, 2**63 - 1, 0, "Seed of all random numbers")
 @click.option(
     "--scaling", default="", metavar="A,B,...",
     help=f"Also vary these sizes of a step, one at a time: {', '.join(SCALED_SETTINGS)}.",

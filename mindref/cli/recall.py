@@ -43,7 +43,7 @@ class RecallOptions:
 
 
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
-@click.argument("run", type=settings.PATH)
+@click.argument("run", type=settings.FOLDER)
 @click.option("--user", metavar="ID", help="A user id of the run's log.")
 @click.option(
     "--history", metavar="ITEM,...",
@@ -78,7 +78,7 @@ class RecallOptions:
 )  # fmt: skip
 @click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
 @click.option(
-    "--shard", metavar="I/N", help="With --all-users: only part I of N of the file, from 1."
+    "--shard", metavar="I/N", help="With --all-users: only shard I of N shards of the file, from 1."
 )
 @settings.backend_option
 @settings.device_option
@@ -178,11 +178,11 @@ def parse_item_ids(option: str, text: str) -> list[str]:
 
     Spaces are kept, because an id may contain spaces. Raises ConfigError.
     """
-    error = ConfigError(say(option, 'items as one row of CSV: a,b,"c,d"', repr(text)))
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        is_row = len(rows) <= 1
     except csv.Error:
-        raise error from None
-    if len(rows) > 1:
-        raise error
+        is_row = False
+    if not is_row:
+        raise ConfigError(say(option, 'items as one row of CSV: a,b,"c,d"', repr(text)))
     return [item for row in rows for item in row if item]

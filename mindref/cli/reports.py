@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from mindref.cli.streams import print_stdout
 from mindref.cli.tables import print_table
-from mindref.recommender.evaluate_run import SEEN_TARGETS
+from mindref.evaluation import SEEN_TARGETS
 
 PRINTED_BASELINES = ("item_knn", "popularity")  # baselines-R20: the report also has random
 

@@ -250,9 +250,10 @@ def train_din(options: TrainOptions) -> int:
     todo = "log, split and seen items are those of the recall run"
     settings.reject_other_options(f"--model {DIN}", allowed, "settings of DIN", todo)
     changes = settings.read_settings_file(options.config_file)
-    changes |= {name: x for name, x in options.settings.items() if x is not None}
-    for name in ("model", "backend"):  # DIN, and the backend of the recall run
-        changes.pop(name, None)
+    typed = {name: x for name, x in options.settings.items() if x is not None}
+    typed.pop("backend", None)  # that of the recall run
+    changes |= typed
+    changes.pop("model", None)  # DIN
     config = DinConfig.of(changes)  # din-R22
     check_one_process()
     settings.use_recall_backend(recall, options.backend, options.threads)

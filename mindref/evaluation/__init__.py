@@ -5,3 +5,6 @@ LIST_LENGTHS = (10, 20, 50, 100)
 
 LONGEST = 100_000
 """Maximum length of a list, as in `mindref recall`."""
+
+SEEN_TARGETS = "targets that the user has had"
+"""Name of a count in a report."""

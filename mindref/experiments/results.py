@@ -16,7 +16,7 @@ from mindref.experiments.first_hits import DEPTH, FirstHits
 from mindref.experiments.paired_tests import Differences, Estimates, EvaluatedCases
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 
-FORMAT = "mindref experiment 1"
+FORMAT = "mindref experiment 2"
 INTERVALS = ["bootstrap over users", "t over seeds"]  # the second only with several seeds
 
 
@@ -57,7 +57,7 @@ class ResultHead(TypedDict):
 
 
 class TrainingOutcome(TypedDict):
-    """What the trainings of an arm have in common."""
+    """Best steps, divergence messages and curve of the trainings of an arm."""
 
     best_steps: list[int]
     diverged: list[str]

@@ -67,10 +67,13 @@ def models_table(result: ComparisonResult) -> ResultTable:
     heads = ("model", "N", "hit rate", "sd of seeds", "difference", "p", "p, Holm")
     rows = []
     for arm in result["arms"]:
-        for metric, estimate in (arm["metrics"] or {}).items():
+        if arm["metrics"] is None:
+            continue
+        for n in result["lengths"]:
+            metric = f"hit_rate@{n}"
+            estimate = estimate_cells(arm["metrics"][metric])
             difference = difference_cells((arm["against"] or {}).get(metric))
-            n = metric.partition("@")[2]
-            rows.append((arm["label"], n, *estimate_cells(estimate), *difference))
+            rows.append((arm["label"], str(n), *estimate, *difference))
     title = f"compared with {result['opponent']}, user by user"
     return ResultTable(title, statistics_notes(result), heads, rows)
 

@@ -96,10 +96,10 @@ def build_fastest(request: BuildRequest) -> Index:
     exact_seconds = seconds_per_user(ExactIndex(request.items), users)
     figures = {"exact_seconds": exact_seconds}
     measurements = [f"exact search {1 / exact_seconds:,.0f} users/s"]
-    exact = new_manifest("exact", request.items)
     if exact_seconds < FAST_SECONDS:
         reason = f"{measurements[0]}, {len(request.items):,} items: fast enough without an index"
-        manifest = replace(exact, choice_reason=reason, figures=figures)
+        manifest = new_manifest("exact", request.items)
+        manifest = replace(manifest, choice_reason=reason, figures=figures)
         return write_exact(request.folder, manifest, request.items)
     plugins, broken = registry.auto_plugins()
     first_failure, tried = None, dict[str, str]()
@@ -121,7 +121,7 @@ def build_fastest(request: BuildRequest) -> Index:
         except BackendError as error:  # recall-R29
             broken.append(str(error))
     manifest = replace(
-        exact,
+        new_manifest("exact", request.items),
         warning=first_failure,
         figures=figures,
         choice_reason="; ".join([*measurements, *broken]),

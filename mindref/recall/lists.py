@@ -1,6 +1,7 @@
 """Recommended lists as a table, TSV, JSON lines or one JSON value.
 
-The command line prints them, and `recommender.sharding` writes them to files without a command.
+`mindref recall` prints them or writes them to a file; `recommender.sharding` writes the file of one
+shard.
 """
 
 from __future__ import annotations

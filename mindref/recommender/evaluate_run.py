@@ -17,7 +17,7 @@ from mindref.data.quoting import join_names
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say, value_text
-from mindref.evaluation import LIST_LENGTHS, LONGEST, metrics
+from mindref.evaluation import LIST_LENGTHS, LONGEST, SEEN_TARGETS, metrics
 from mindref.evaluation.baselines import popularity_top_n, random_top_n
 from mindref.evaluation.evaluate import (
     EvaluationReport,
@@ -42,7 +42,6 @@ from mindref.run.source import LoadedLog, Source, file_options, translate_items
 from mindref.run.training_data import sample_cases
 from mindref.shapes import Bools
 
-SEEN_TARGETS = "targets that the user has had"
 NOT_SAMPLED = "cases that are not in the sample"
 CASES = ("validation", "test")
 
@@ -112,11 +111,11 @@ def evaluate_lists(
     """Return the reports of the model and of three baselines, and the lists of the model."""
     n, cases, seed = max(list_lengths), evaluation_set.cases, model.config.seed
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
-    # the baselines rank the servable items, in rows of their own
+    # the baselines number the servable items from 0
     servable, num_cases = ServableItems.of(model.catalogue), len(cases.users)
     counts, num_servable = evaluation_set.counts[servable.ids], len(servable.ids)
     train, histories = (servable.to_rows(x) for x in (evaluation_set.train, cases.histories))
-    hidden = histories if evaluation_set.exclude_seen else None
+    hidden = None if evaluation_set.hidden is None else histories
     chance = make_rng(seed, "baseline")
     baselines = {
         "item_knn": item_knn_top_n(train, histories, num_servable, n=n, hidden=hidden),

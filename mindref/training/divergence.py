@@ -1,7 +1,7 @@
-"""Divergence: the users, items and table rows with the first number that is not finite.
+"""Divergence: the users, or the table rows and items, with a number that is not finite.
 
-Spec: specs/optimiser.md, R14 to R16. The diagnosis runs after a step has failed: it computes the
-batch again with the reference operators, from the parameters before the step.
+Spec: specs/optimiser.md, R14 to R16. The diagnosis runs after a step has failed: it computes each
+example of the batch alone with the reference operators, from the parameters before the step.
 """
 
 from __future__ import annotations

@@ -19,7 +19,10 @@ from mindref.training import optimiser
 from mindref.training.batch_loader import Task, make_loader
 from mindref.training.divergence import check_finite_state
 from mindref.training.engine import Engine
-from mindref.training.time_budget import FIRST_VALIDATION, TimeBudget, TimeUsed
+from mindref.training.time_budget import TimeBudget, TimeUsed
+
+FIRST_VALIDATION = 0.1
+"""Fraction of a time limit after which the first validation takes place at the latest."""
 
 
 class TrainingState(NamedTuple):

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 from mindref.errors import ConfigError, say
 
-FIRST_VALIDATION = 0.1
-"""Fraction of the limit after which the first validation takes place at the latest."""
 SHORTEST = 1e-9
 """Seconds that pass at least between two measurements, also if the clock is set back."""
 

@@ -125,3 +125,9 @@ def test_a_module_backend_must_be_named_in_every_command(cli, tmp_path, monkeypa
         result = cli.succeed(*arguments, "--backend", name)
         advised = shlex.split(result.out.splitlines()[-1].removeprefix("next: mindref "))
         assert cli(*advised).code == 0
+
+
+def test_a_file_of_settings_of_din_names_no_backend(cli, run, tmp_path):
+    (tmp_path / "din.toml").write_text('backend = "torch"\n')
+    arguments = ("train", "--model", "din", "--recall", run, "--config", tmp_path / "din.toml")
+    assert "din: expected a setting of din, got backend" in cli.error_line(*arguments)

@@ -3,7 +3,7 @@
 from mindref.experiments import tables
 
 HEAD = {
-    "format": "mindref experiment 1",
+    "format": "mindref experiment 2",
     "mindref": "1.0",
     "command": "mindref compare log.csv --out o",
     "data": {

@@ -80,6 +80,13 @@ def test_resuming_keeps_the_stored_titles_or_writes_those_of_the_log(run, monkey
     resume_run(run)
     assert (run / "items.tsv").read_bytes() == before
     (run / "items.tsv").unlink()
+    path = run / "optimiser.safetensors"
+    state = path.read_bytes()
+    path.write_bytes(b"")
+    with pytest.raises(RunError, match=r"optimiser\.safetensors"):
+        resume_run(run)
+    assert {x.title for x in recommend(run)} == {"new"}, "although the state is damaged"
+    path.write_bytes(state)
     resume_run(run)
     assert {x.title for x in recommend(run)} == {"new"}
 

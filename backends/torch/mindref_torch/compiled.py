@@ -1,9 +1,9 @@
 """A training step with one compiled graph, from the votes of behaviours to the loss.
 
 Spec: specs/backend.md. Four parts stay eager. The look-up of rows has a sparse gradient, and its
-size depends on the mask. So do the votes of distinct items, and factors of dropout. The optimiser
-updates the rows that were looked up. Checks of values raise errors, which a graph cannot
-do.
+size depends on the mask. The votes of distinct items and the factors of dropout are computed before
+the graph. The optimiser updates the rows that were looked up. Checks of values raise errors, which
+a graph cannot do.
 """
 
 from __future__ import annotations

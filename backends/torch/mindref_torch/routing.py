@@ -69,9 +69,9 @@ def route_votes(
     axis: str = "interests",
     kind: str = "squash",
 ) -> tuple[Tensor, Tensor]:
-    """Return `routing` of checked arguments from votes (B, L, D), which are zero at padding.
+    """Return `routing` from votes (B, L, D), which are zero at padding.
 
-    With a matrix per pair the votes are (B, L, K, D).
+    With a matrix per pair the votes are (B, L, K, D). Only the dtypes are checked.
     """
     optional = {} if log_weights is None else {"log_weights": log_weights}
     require_float_dtype("routing", votes=votes, init_logits=init_logits, **optional)

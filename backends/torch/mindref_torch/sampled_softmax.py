@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from mindref.errors import ShapeError, say
 from mindref.ops import sampled_softmax as reference
@@ -89,6 +89,7 @@ class CrossEntropy(torch.autograd.Function):  # type: ignore[misc]  # the framew
         return losses
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """Return the gradients of the target logits (B,) and the negative logits (B, S)."""
         exponentials, sums, scale = context.saved_tensors  # p = exponentials * scale

@@ -20,8 +20,7 @@ def softmax(logits: Tensor, mask: Tensor, *, axis: int) -> Tensor:
     check_arguments(reference.check_inputs, logits, mask, axis=axis)  # softmax-R7, R8
     if logits.shape[axis] == 0:
         return logits.clone()
-    masked = ~mask
-    # softmax-R2: masked before the softmax, by a finite number because of softmax-R4
-    masked_logits = logits.masked_fill(masked, torch.finfo(logits.dtype).min)
-    # softmax-R4, R5: masked positions have zero gradient
-    return torch.softmax(masked_logits, axis).masked_fill(masked, 0)
+    masked_logits = logits.masked_fill(~mask, -torch.inf)  # softmax-R2: masked before the softmax
+    empty = masked_logits.detach().amax(axis, keepdim=True) == -torch.inf  # softmax-R4
+    weights = torch.softmax(masked_logits.masked_fill(empty, 0), axis)
+    return weights.masked_fill(~mask | empty, 0)  # masked positions have zero gradient, softmax-R5

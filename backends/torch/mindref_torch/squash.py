@@ -1,14 +1,15 @@
 """Squash: the length of a capsule becomes less than one. Spec: specs/squash.md.
 
-No expression overflows or cancels, and neither does a derivative. A factor with derivative zero is
-a constant (`detach`). Therefore second derivatives are wrong.
+No expression overflows or cancels, and neither does a derivative. In "unit", a factor with
+derivative zero is a constant (`detach`), so second derivatives are wrong. "squash"
+has no second derivative.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from mindref.ops import squash as reference
 from mindref_torch.mixed_precision import compute_in_float32
@@ -65,6 +66,7 @@ class SquashFunction(torch.autograd.Function):  # type: ignore[misc]  # the fram
         return torch.where(short, x * factor, direction / denominator)
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(context: FunctionCtx, gradient: Tensor) -> Tensor:
         """Return the gradient of x."""
         direction, factor, slope = context.saved_tensors

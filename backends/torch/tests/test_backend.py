@@ -17,6 +17,8 @@ from mindref.models import mind
 from mindref_torch import level_model
 from mindref_torch.backend import TorchBackend
 from mindref_torch.model import MIND, Histories
+from mindref_torch.softmax import softmax
+from mindref_torch.squash import squash
 
 
 class TestFrameworkInterface(FrameworkInterface):
@@ -25,6 +27,19 @@ class TestFrameworkInterface(FrameworkInterface):
 
 class TestRuns(Runs):
     name = "torch"
+
+
+def test_a_masked_position_has_no_weight_beside_the_lowest_logit():
+    lowest = torch.finfo(torch.float32).min
+    weights = softmax(torch.tensor([[lowest, 1.0]]), torch.tensor([[True, False]]), axis=1)
+    assert weights.tolist() == [[1.0, 0.0]]
+
+
+def test_a_second_derivative_in_closed_form_is_an_error():
+    x = torch.ones(2, 3, requires_grad=True)
+    (slope,) = torch.autograd.grad(squash(x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        slope.sum().backward()
 
 
 class TestTraining(Training):

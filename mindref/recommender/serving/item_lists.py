@@ -43,6 +43,12 @@ class ItemLists(NamedTuple):
         for row in self.by_user.values() if self.by_user is not None else self.by_request or ():
             yield from row or ()
 
+    def check_histories(self) -> None:
+        """Raise ConfigError for lists by user, because histories have no user id."""
+        if self.by_user is not None:
+            todo = "a history has no user id: give item ids without users"
+            raise ConfigError(say(self.subject, "lists for histories", "lists by user", todo))
+
     def rows(self, users: Sequence[str] | None, count: int) -> list[list[str] | None]:
         """Return the list of each of `count` requests. users: their ids, None for histories.
 
@@ -53,10 +59,9 @@ class ItemLists(NamedTuple):
                 raise ConfigError(say(self.subject, f"{count} lists", len(self.by_request)))
             return list(self.by_request)
         if users is None:
-            todo = "a history has no user id: give item ids without users"
-            raise ConfigError(say(self.subject, "lists for histories", "lists by user", todo))
+            self.check_histories()
         by_user = self.by_user or {}
-        return [by_user.get(user) for user in users]
+        return [by_user.get(user) for user in users or ()]
 
 
 def parse_item_lists(subject: str, value: object) -> ItemLists | None:

@@ -31,6 +31,7 @@ from mindref.recommender.serving.rerank import load_reranker, rerank
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import clear_uninformed_lists, recommend_batch
 from mindref.run.files import INDEX
+from mindref.run.items import Items
 from mindref.shapes import Array
 
 USERS_PER_BLOCK = 1024  # bounds memory; rounding depends on the block size
@@ -152,12 +153,16 @@ def recall_lists(run: Path, request: ListRequest) -> RequestedLists:
     if request.index not in registry.BUILT_IN:
         registry.load_plugin(request.index)  # a missing plugin is an error before slow work
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
+    for lists in (only, exclude):
+        if lists is not None and request.histories is not None:
+            lists.check_histories()
+
+    def check_items(items: Items) -> None:  # recall-R48: before the parameters
+        if only is not None:
+            check_allow_lists(only, set(items.ids))
+
     served = ServedModel.load(
-        Path(run),
-        request.backend,
-        request.device,
-        request.data,
-        lambda items: check_allow_lists(only, set(items.ids)),  # recall-R48: before the parameters
+        Path(run), request.backend, request.device, request.data, check_items
     ).load_backend()
     reranker = None if request.reranker is None else load_reranker(request.reranker, run)
     if reranker is not None and request.n > reranker.config.candidates:

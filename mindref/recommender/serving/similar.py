@@ -12,9 +12,11 @@ from mindref.recall import ExactIndex
 from mindref.recall.lists import SimilarList
 from mindref.recall.retrieval import retrieve_top_n
 from mindref.recommender.serving.item_lists import check_allow_lists, resolve_lists
+from mindref.recommender.serving.item_names import ItemNames
 from mindref.recommender.serving.list_request import ListRequest, Origin, join_rows
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import filter_of_rows
+from mindref.run.items import Items
 
 
 def find_similar_items(
@@ -53,13 +55,18 @@ def find_similar_items(
 def similar_of_run(run: Path, item: str, request: ListRequest) -> tuple[SimilarList, list[str]]:
     """Return the items similar to an item of a run, and lines on ignored ids.
 
-    The lists are checked before the model is loaded.
+    The item and the lists are checked before the model is loaded.
     """
     request = replace(request, origin=Origin.COMMAND)
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
-    served = ServedModel.load(
-        run,
-        check_items=lambda items: check_allow_lists(only, set(items.ids)),  # recall-R48
-    )
+
+    def check_items(items: Items) -> None:
+        dense = {name: i for i, name in enumerate(items.ids)}
+        names = ItemNames(items, dense)
+        if names.find(item, "ITEM") is None:
+            raise names.unknown_error([item], "ITEM", titles=True)
+        check_allow_lists(only, dense)  # recall-R48
+
+    served = ServedModel.load(run, check_items=check_items)
     request = replace(request, only=only, exclude=exclude)
     return find_similar_items(served, item, request, "ITEM")

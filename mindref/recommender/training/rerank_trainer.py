@@ -71,8 +71,7 @@ class RerankTrainer(TrainingRun):
         served.require_vectors("--recall", "a run with vectors of items")
         prepared = prepare_recall_log(served)
         self.recall = recall_function(served, exclude_seen=served.facts["exclude_seen"])
-        recall = self.recall
-        task = prepared.task._replace(candidates=lambda *cases: recall(*cases).items)
+        task = prepared.task._replace(candidates=lambda *cases: self.recall(*cases).items)
         state = initial_state(config, task.sizes)
         if config.init_items == "recall":
             items = copy_item_table(served.model, state.params.items)

@@ -152,26 +152,26 @@ class TrainingRun:
         """
         _, facts = self.load_config(run)
         self.identity = checkpoint.run_identity(self.config, facts)
-        first = self.ranks.first
-        current = {**facts, **(moved or {})}
-        if first:
+        if self.ranks.first:
             atomic.remove_leftovers(run, *WRITTEN)
-            # titles in the log may have changed since the training
-            current["items"] = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
+            digest = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
+            if digest != facts["items"]:  # titles in the log have changed since the training
+                facts["items"] = digest
+                checkpoint.save_config(run, self.config, facts)
         if (run / array_files.STATE).exists():
             fresh, name = self.state, self.config.model
             self.state, self.validations = checkpoint.load_state(run, self.identity, name)
             if self.family.by_steps:
                 checkpoint.check_fits(run, self.state, fresh)
-            if first:
+            if self.ranks.first:
                 checkpoint.write_copies(run, self.state, self.validations)
-            if first and self.state.best_step:
+            if self.ranks.first and self.state.best_step:
                 self.best = self.best_on_disk(run)
         elif "start_from" in facts:  # model-R59
             todo = f"train anew with --start-from {facts['start_from']['run']}"
             raise RunError(say(str(run / array_files.STATE), "the start of the run", "none", todo))
-        if first and current != facts:
-            checkpoint.save_config(run, self.config, current)
+        if self.ranks.first and moved:
+            checkpoint.save_config(run, self.config, {**facts, **moved})
 
     def best_on_disk(self, run: Path) -> Any:
         """Return the parameters of the best validation of the state.

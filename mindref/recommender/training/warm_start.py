@@ -194,7 +194,10 @@ def start_state(
     if start.moments is not None:  # model-R58
         first, second = (
             {name: map_rows(earlier[name], tables.get(name), x) for name, x in zeros.items()}
-            for earlier, zeros in zip(start.moments[1:], moments[1:], strict=True)
+            for earlier, zeros in (
+                (start.moments.first, moments.first),
+                (start.moments.second, moments.second),
+            )
         )
         moments = moments._replace(first=first, second=second)
     params = unflatten(arrays, type(fresh.params))
