@@ -30,7 +30,7 @@ class Effect(NamedTuple):
 
     value: Any
     check: Check
-    base: dict[str, Any] = {}  # noqa: RUF012  # nobody writes to it
+    base: dict[str, Any] = {}  # noqa: RUF012  # never changed
 
 
 def family_batch(made: Trainer, step: int = 0) -> Any:

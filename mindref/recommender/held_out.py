@@ -234,7 +234,7 @@ def count_trained(log: InteractionLog, cases: EvaluationCases, training: Earlier
 
 
 def count_of_two(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:
-    """Return the number of users who may have had two interactions in the earlier log, now three.
+    """Return the number of users with three interactions who may have had two in the earlier log.
 
     The earlier training used both (data-R28); the second one is now the validation target. With
     three or more in the earlier log, it left the last two out.

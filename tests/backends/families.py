@@ -13,7 +13,7 @@ from mindref.backend import NumpyBackend
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
-from mindref.models import mind_plus
+from mindref.models import mind_plus, youtube_dnn
 from mindref.models.family import backend_computes
 from mindref.models.parameters import copy_params, flatten
 from mindref.ops import pooled_softmax
@@ -95,6 +95,15 @@ def train_three_steps(w: World, backend: Any) -> dict[str, Array]:
     return {prefix + name: x for prefix, table in tables.items() for name, x in table.items()}
 
 
+def level_results(w: World, backend: Any) -> list[dict[str, bytes]]:
+    """Return the bytes of loss, gradients and vectors, and of the state after three steps."""
+    loss, gradients = backend.loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
+    vectors, active = backend.interests(w.params, w.histories, w.catalogue, w.config)
+    arrays = {"loss": loss, **w.dense(gradients), "vectors": vectors, "active": active}
+    tables = (arrays, train_three_steps(w, backend))
+    return [{name: x.tobytes() for name, x in table.items()} for table in tables]
+
+
 def large_plus_world(*sizes: int, **settings: Any) -> World:
     """Return a world of three blocks of users and of items, and two dropped entries in three."""
     w = large_world(*sizes, **{"model": "mind_plus", "window": 20, **settings})
@@ -105,6 +114,16 @@ def large_plus_world(*sizes: int, **settings: Any) -> World:
     keep = (1.5 * (rng.random(shape) < 2 / 3)).astype(w.config.dtype)
     batch = mind_plus.Batch(w.batch, keep if w.config.dropout else None)
     return w._replace(params=params, batch=batch, family=mind_plus)
+
+
+def large_mean_world(*, recency: bool) -> World:
+    """Return a world of three blocks of users and of items, all with one table row."""
+    w = large_world(
+        model="youtube_dnn", dtype="float32", window=20, recency="shared" if recency else "none"
+    )
+    rng = np.random.default_rng(1)
+    params = lively(rng, youtube_dnn.init(rng, w.config, w.sizes))
+    return w._replace(params=params._replace(items=w.params.items), family=youtube_dnn)
 
 
 def assert_invalid_inputs_raise(backend: Any) -> None:

@@ -21,7 +21,6 @@ from tests.backends.families import (
     assert_invalid_inputs_raise,
     check_fused_world,
     large_plus_world,
-    train_three_steps,
 )
 from tests.kernels.cases import with_negatives
 from tests.models.worlds import PLUS_OPTIONS, plus_config, plus_world
@@ -77,16 +76,6 @@ def test_users_without_behaviours_and_with_one_active_interest(settings):
 def test_sub_blocks_of_any_size(interests):
     """With so many interests, a sub-block has two users."""
     check_fused_world(plus_world(3, (9, 5, interests, 4), dtype="float64", **BEST))
-
-
-@pytest.mark.rules("numerics-R8")
-@pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
-def test_the_number_of_threads_changes_no_byte(settings):
-    w = large_plus_world(dtype="float32", **settings)
-    expected = {name: x.tobytes() for name, x in train_three_steps(w, NumbaBackend(1)).items()}
-    for threads in (2, 3):
-        got = train_three_steps(w, NumbaBackend(threads))
-        assert {name: x.tobytes() for name, x in got.items()} == expected, threads
 
 
 @pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")

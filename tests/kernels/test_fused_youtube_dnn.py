@@ -9,17 +9,18 @@ import mindref
 from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
-from mindref.models import youtube_dnn
 from mindref.models.parameters import catalogue_of_ids, flatten
 from mindref.run.checkpoint import load_best
 from mindref.training.divergence import Diverged
-from tests.backends.families import assert_near, check_fused_world, train_three_steps
-from tests.kernels.cases import (
-    first_users,
-    large_world,
-    with_negatives,
+from tests.backends.families import (
+    assert_near,
+    check_fused_world,
+    large_mean_world,
+    level_results,
+    train_three_steps,
 )
-from tests.models.worlds import LOSS_OPTIONS, lively, youtube_world
+from tests.kernels.cases import first_users, with_negatives
+from tests.models.worlds import LOSS_OPTIONS, youtube_world
 from tests.runs import trained
 
 MODEL = {"model": "youtube_dnn", "dtype": "float32"}
@@ -29,23 +30,6 @@ TWO_BLOCKS = (BLOCK_USERS + 2, 17, 6)
 
 def fused_world(axes=TWO_BLOCKS, **settings):
     return youtube_world(3, axes, **{**MODEL, **settings})
-
-
-def large_mean_world(*, recency=True):
-    """Return a world of three blocks of users and of items, all with one table row."""
-    w = large_world(**MODEL, window=20, recency="shared" if recency else "none")
-    rng = np.random.default_rng(1)
-    params = lively(rng, youtube_dnn.init(rng, w.config, w.sizes))
-    return w._replace(params=params._replace(items=w.params.items), family=youtube_dnn)
-
-
-def level_results(w, backend):
-    """Return the bytes of loss, gradients, vectors, and the state after three steps."""
-    loss, gradients = backend.loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
-    vectors, active = backend.interests(w.params, w.histories, w.catalogue, w.config)
-    arrays = {"loss": loss, **w.dense(gradients), "vectors": vectors, "active": active}
-    after = train_three_steps(w, backend)
-    return [{k: x.tobytes() for k, x in table.items()} for table in (arrays, after)]
 
 
 FORWARD_AND_BACKWARD = pytest.mark.rules(
@@ -131,22 +115,6 @@ def test_the_target_is_no_query_even_if_its_score_overflows():
     w = w.with_params(items=w.params.items * np.float32(1e25))
     loss, _ = NumbaBackend().loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
     assert_near(np.asarray(loss), np.asarray(w.loss()[0]), "loss")
-
-
-@pytest.mark.rules("numerics-R8")
-@RECENCY
-def test_the_number_of_threads_changes_no_byte_of_youtube_dnn(recency):
-    w = large_mean_world(recency=recency)
-    expected = level_results(w, NumbaBackend(1))
-    for threads in (2, 3):
-        assert level_results(w, NumbaBackend(threads)) == expected, threads
-
-
-@pytest.mark.rules("youtube_dnn-R9")
-def test_the_gradients_of_log_weights_sum_to_zero():
-    w = fused_world()
-    _, gradients = NumbaBackend().loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
-    assert abs(gradients.positions.sum()) < 1e-6 < abs(gradients.positions).max()
 
 
 @pytest.mark.rules("youtube_dnn-R10", "model-R18")

@@ -14,6 +14,13 @@ from mindref.errors import ConfigError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.workspace import KernelWorkspace
+from tests.backends.families import (
+    BEST,
+    SPARSE,
+    large_mean_world,
+    large_plus_world,
+    level_results,
+)
 from tests.kernels.cases import (
     first_users,
     large_world,
@@ -37,15 +44,26 @@ def as_bytes(results):
     return [{name: x.tobytes() for name, x in answer.items()} for answer in results]
 
 
+WORLDS = {
+    "mind": lambda: large_world(dtype="float32"),
+    "exact mind": lambda: large_world(**OTHER),
+    "best": lambda: large_plus_world(dtype="float32", **BEST),
+    "sparse": lambda: large_plus_world(dtype="float32", **SPARSE, dropout=0.5),
+    "mean": lambda: large_mean_world(recency=False),
+    "recency": lambda: large_mean_world(recency=True),
+}
+SLOW = pytest.param("exact mind", marks=pytest.mark.slow)
+
+
 @pytest.mark.rules("numerics-R8")
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_the_number_of_threads_changes_no_byte(settings):
-    w = large_world(**settings)
-    one_thread = as_bytes(model_answers(w, numba_implementation(1)))
+@pytest.mark.parametrize("name", [SLOW if name == "exact mind" else name for name in WORLDS])
+def test_the_number_of_threads_changes_no_byte(name):
+    w = WORLDS[name]()
+    one_thread = level_results(w, NumbaBackend(1))
     for threads in (2, 3):
-        subject = numba_implementation(threads)
+        backend = NumbaBackend(threads)
         for _ in range(3):  # the order of threads varies
-            assert as_bytes(model_answers(w, subject)) == one_thread, f"{threads} threads"
+            assert level_results(w, backend) == one_thread, f"{threads} threads"
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "two", "1025", "1.5"])

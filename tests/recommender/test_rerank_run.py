@@ -1,4 +1,4 @@
-"""A DIN run: its directory, how it resumes, what it serves and reports."""
+"""Runs of DIN: their directory, how training resumes, and their lists and reports."""
 
 import json
 import shutil

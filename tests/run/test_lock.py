@@ -132,7 +132,7 @@ def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
     left = {x: f".{x}.0a0a0a0a0a0a.tmp" for x in ("lists.tsv", "lists.tsv2", "other")}
     for name in left.values():
         (tmp_path / name).write_text("half")
-    with lock.lock_output(tmp_path / "lists"):  # a shorter name: no file is its own
+    with lock.lock_output(tmp_path / "lists"):  # none of the files belongs to this shorter name
         assert set(left.values()) < set(os.listdir(tmp_path))
     with lock.lock_output(tmp_path / "lists.tsv"):
         expected = [".lists.tsv.lock", left["lists.tsv2"], left["other"]]

@@ -96,25 +96,8 @@ def cross_entropy_backward(probabilities: Array, d_losses: Array) -> tuple[Array
 cross_entropy.defvjp(losses_and_probabilities, cross_entropy_backward)
 
 
-def check_inputs(
-    user: Array,
-    target: Array,
-    negatives: Array,
-    target_ids: Array,
-    negative_ids: Array,
-    target_log_expected: Array,
-    negative_log_expected: Array,
-    **numbers: Unpack[Numbers],
-) -> None:
+def check_inputs(*arrays: Array, **numbers: Unpack[Numbers]) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
-    reference.check_inputs(
-        user,
-        target,
-        negatives,
-        target_ids,
-        negative_ids,
-        values_or_ones(target_log_expected),
-        values_or_ones(negative_log_expected),
-        temperature=numbers.get("temperature", 1.0),
-    )
-    reject_rounding("sampled_softmax", user)
+    temperature = numbers.get("temperature", 1.0)
+    reference.check_inputs(*map(values_or_ones, arrays), temperature=temperature)
+    reject_rounding("sampled_softmax", arrays[0])
