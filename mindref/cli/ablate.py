@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from mindref.cli.bench import split_names
-from mindref.cli.experiment_options import (
-    ExperimentOptions,
-    ExperimentRequest,
-    RecordedCommand,
-    experiment_options,
-)
+from mindref.cli.experiment_options import ExperimentOptions, ExperimentRequest, RecordedCommand
+from mindref.cli.settings import add_options
 from mindref.cli.streams import print_json
 from mindref.cli.tables import print_table
 
@@ -27,10 +23,8 @@ if TYPE_CHECKING:
     help="Names of studies, or all. --list prints them.",
 )  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="Print the studies and their arms, then exit.")
-@experiment_options
-def ablate_command(
-    options: ExperimentOptions, studies: str, listed: bool, **parameters: Any
-) -> int:
+@add_options(ExperimentOptions)
+def ablate_command(options: ExperimentOptions, studies: str, listed: bool) -> int:
     """Train every arm of STUDIES on DATA and compare it with the base arm of its study.
 
     Without DATA the built-in catalogue is used. The table has hit rates at 10 and 50 from the whole
@@ -43,7 +37,7 @@ def ablate_command(
     if listed:
         show_studies(select_studies(split_names(studies)), as_json=options.as_json)
         return 0
-    request = ExperimentRequest(options, parameters)
+    request = ExperimentRequest(options)
     from mindref.experiments.ablate import AblationPlan, run_ablation
 
     selected = select_studies(split_names(studies))

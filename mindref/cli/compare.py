@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from mindref.cli.bench import split_names
-from mindref.cli.experiment_options import (
-    ExperimentOptions,
-    ExperimentRequest,
-    RecordedCommand,
-    experiment_options,
-)
+from mindref.cli.experiment_options import ExperimentOptions, ExperimentRequest, RecordedCommand
+from mindref.cli.settings import add_options
 from mindref.errors import ConfigError, say
 from mindref.experiments.arms import PAPER_MODELS, PAPER_OPPONENT, model_arm, named_models
 
@@ -33,13 +27,9 @@ from mindref.experiments.arms import PAPER_MODELS, PAPER_OPPONENT, model_arm, na
     help="Tuning trials per model: the given settings, then settings from a grid; the best on"
     " validation is used. Settings given as options are not tuned [1 to 1000; default 4].",
 )  # fmt: skip
-@experiment_options
+@add_options(ExperimentOptions)
 def compare_command(
-    options: ExperimentOptions,
-    models: str | None,
-    opponent: str | None,
-    trials: int,
-    **parameters: Any,
+    options: ExperimentOptions, models: str | None, opponent: str | None, trials: int
 ) -> int:
     """Tune and train models on DATA and compare their hit rates at 10, 20, 50 and 100.
 
@@ -48,7 +38,7 @@ def compare_command(
     Every model has the same number of trials. All runs are stored below --out. Ctrl-C saves the
     state; the same command resumes.
     """
-    request = ExperimentRequest(options, parameters)
+    request = ExperimentRequest(options)
     from mindref.experiments.compare import ComparisonPlan, models_with_trials, run_comparison
 
     names = PAPER_MODELS if models is None else split_names(models)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
@@ -32,21 +32,56 @@ OnResult = Callable[["CheckResult"], None]
 class ConformOptions:
     """The options of `mindref conform`."""
 
-    words: tuple[str, ...]
-    name: str
-    device: str
-    profile: str
-    seed: int
-    expectations: Path | None
-    scripts: Path
-    older: Path | None
-    output: Path | None
-    markdown: Path | None
-    junit: Path | None
-    badge: Path | None
-    fail_fast: bool
-    processes: int | None
-    as_json: bool
+    words: Annotated[tuple[str, ...], click.argument(
+        "words", nargs=-1, metavar="[PAGE|RULE|CHECK]..."
+    )]  # fmt: skip
+    name: Annotated[str, click.option(
+        "--backend", "name", required=True, metavar="NAME|MODULE:OBJECT",
+        help="Backend to test: an installed name, or module:object, also from the current folder.",
+    )]  # fmt: skip
+    device: Annotated[str, settings.device_option]
+    profile: Annotated[str, click.option(
+        "--profile", type=click.Choice(PROFILES), default="standard", show_default=True,
+        help="Number of random examples per check.",
+    )]  # fmt: skip
+    seed: Annotated[int, click.option(
+        "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="N",
+        help="Seed of all random examples [0 to 2^63 - 1].",
+    )]  # fmt: skip
+    expectations: Annotated[Path | None, click.option(
+        "--expectations", type=settings.FILE, help="TOML file of known gaps and wider tolerances."
+    )]  # fmt: skip
+    scripts: Annotated[Path, click.option(
+        "--scripts", type=settings.FOLDER, default="conform-failures",
+        show_default=True, help="Folder for scripts that reproduce the failures.",
+    )]  # fmt: skip
+    older: Annotated[Path | None, click.option(
+        "--diff", "older", type=settings.FILE, help="Show the changes since this JSON report."
+    )]  # fmt: skip
+    output: Annotated[Path | None, click.option(
+        "--output",
+        type=settings.FILE,
+        help="Also write the JSON report to this file." + settings.REPLACED,
+    )]  # fmt: skip
+    markdown: Annotated[Path | None, click.option(
+        "--markdown", type=settings.FILE, help="Write the report as Markdown." + settings.REPLACED
+    )]  # fmt: skip
+    junit: Annotated[Path | None, click.option(
+        "--junit", type=settings.FILE, help="Write the report as JUnit XML." + settings.REPLACED
+    )]  # fmt: skip
+    badge: Annotated[Path | None, click.option(
+        "--badge", type=settings.FILE, help="Write the text for a badge." + settings.REPLACED
+    )]  # fmt: skip
+    fail_fast: Annotated[bool, click.option(
+        "--fail-fast", is_flag=True,
+        help="Stop after the first check that failed, and report only the results so far.",
+    )]  # fmt: skip
+    processes: Annotated[int | None, click.option(
+        "--processes", type=click.IntRange(1, 64), metavar="N",
+        help="Number of processes that run the checks, from 1 to 64. Results do not depend on it."
+        " [default: number of cores, at most 4; with a GPU 1]",
+    )]  # fmt: skip
+    as_json: Annotated[bool, settings.json_option]
 
     def files(self) -> dict[str, Path | None]:
         """Return the files of the report by option, in the order in which they are written."""
@@ -54,53 +89,7 @@ class ConformOptions:
 
 
 @click.command("conform", short_help="Run the conformance suite on a backend.")
-@click.argument("words", nargs=-1, metavar="[PAGE|RULE|CHECK]...")
-@click.option(
-    "--backend", "name", required=True, metavar="NAME|MODULE:OBJECT",
-    help="Backend to test: an installed name, or module:object, also from the current folder.",
-)  # fmt: skip
-@settings.device_option
-@click.option(
-    "--profile", type=click.Choice(PROFILES), default="standard", show_default=True,
-    help="Number of random examples per check.",
-)  # fmt: skip
-@click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="N",
-    help="Seed of all random examples [0 to 2^63 - 1].",
-)  # fmt: skip
-@click.option(
-    "--expectations", type=settings.FILE, help="TOML file of known gaps and wider tolerances."
-)
-@click.option(
-    "--scripts", type=settings.FOLDER, default="conform-failures",
-    show_default=True, help="Folder for scripts that reproduce the failures.",
-)  # fmt: skip
-@click.option(
-    "--diff", "older", type=settings.FILE, help="Show the changes since this JSON report."
-)
-@click.option(
-    "--output",
-    type=settings.FILE,
-    help="Also write the JSON report to this file." + settings.REPLACED,
-)
-@click.option(
-    "--markdown", type=settings.FILE, help="Write the report as Markdown." + settings.REPLACED
-)
-@click.option(
-    "--junit", type=settings.FILE, help="Write the report as JUnit XML." + settings.REPLACED
-)
-@click.option("--badge", type=settings.FILE, help="Write the text for a badge." + settings.REPLACED)
-@click.option(
-    "--fail-fast", is_flag=True,
-    help="Stop after the first check that failed, and report only the results so far.",
-)  # fmt: skip
-@click.option(
-    "--processes", type=click.IntRange(1, 64), metavar="N",
-    help="Number of processes that run the checks, from 1 to 64. Results do not depend on it."
-    " [default: number of cores, at most 4; with a GPU 1]",
-)  # fmt: skip
-@settings.json_option
-@settings.collect_options(ConformOptions)
+@settings.add_options(ConformOptions)
 def conform_command(options: ConformOptions) -> int:
     """Test a backend against the rules of the specification.
 

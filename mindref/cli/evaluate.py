@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
 
 from mindref.cli import reports, run_settings, settings
-from mindref.cli.reading_options import reading_options, take_reading
+from mindref.cli.reading_options import parse_reading, reading_options
 from mindref.cli.streams import print_as_warnings, print_json, print_stdout, warn_unfinished
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
@@ -18,57 +18,47 @@ from mindref.evaluation import LIST_LENGTHS, LONGEST
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The options of `mindref evaluate`, without reading options."""
+    """The options of `mindref evaluate`."""
 
-    run: Path
-    data: Path | None
-    protocol: str | None
-    cases: str
-    exclude_seen: bool | None
-    lengths: str
-    max_cases: int | None
-    predictions: Path | None
-    backend: str | None
-    device: str
-    threads: int | None
-    as_json: bool
+    run: Annotated[Path, click.argument("run", type=settings.FOLDER)]
+    data: Annotated[Path | None, click.option(
+        "--data", type=settings.PATH, help="The log [default: the log of the run]."
+    )]  # fmt: skip
+    reading: Annotated[dict[str, Any], reading_options]
+    protocol: Annotated[str | None, click.option(
+        "--split", "protocol", type=click.Choice(EVALUATION_PROTOCOLS),
+        help="Protocol that splits the log [default: the protocol of the run].",
+    )]  # fmt: skip
+    cases: Annotated[str, click.option(
+        "--cases", type=click.Choice(["test", "validation"]), default="test", show_default=True,
+        help="Evaluation cases to use.",
+    )]  # fmt: skip
+    exclude_seen: Annotated[bool | None, click.option(
+        "--exclude-seen/--include-seen", default=None,
+        help="Exclude items of the user's history from the lists [default: as in training].",
+    )]  # fmt: skip
+    lengths: Annotated[str, click.option(
+        "--at", "lengths", default=",".join(map(str, LIST_LENGTHS)), show_default=True,
+        metavar="N,N,...", help="Values of n for top-n metrics, each from 1 to 100000.",
+    )]  # fmt: skip
+    max_cases: Annotated[int | None, click.option(
+        "--max-cases", type=click.IntRange(0), metavar="N",
+        help="Evaluate at most N cases, drawn with the seed of the run; from 0, which is all"
+        " [default: the setting test_users of the run; all validation cases].",
+    )]  # fmt: skip
+    predictions: Annotated[Path | None, click.option(
+        "--predictions", type=settings.FILE,
+        help="Write the top-n lists as TSV: user, rank, item, score, interest." + settings.REPLACED,
+    )]  # fmt: skip
+    backend: Annotated[str | None, settings.backend_option]
+    device: Annotated[str, settings.device_option]
+    threads: Annotated[int | None, settings.threads_option]
+    as_json: Annotated[bool, settings.json_option]
 
 
 @click.command("evaluate", short_help="Evaluate a run on held-out interactions.")
-@click.argument("run", type=settings.FOLDER)
-@click.option("--data", type=settings.PATH, help="The log [default: the log of the run].")
-@reading_options
-@click.option(
-    "--split", "protocol", type=click.Choice(EVALUATION_PROTOCOLS),
-    help="Protocol that splits the log [default: the protocol of the run].",
-)  # fmt: skip
-@click.option(
-    "--cases", type=click.Choice(["test", "validation"]), default="test", show_default=True,
-    help="Evaluation cases to use.",
-)  # fmt: skip
-@click.option(
-    "--exclude-seen/--include-seen", default=None,
-    help="Exclude items of the user's history from the lists [default: as in training].",
-)  # fmt: skip
-@click.option(
-    "--at", "lengths", default=",".join(map(str, LIST_LENGTHS)), show_default=True,
-    metavar="N,N,...", help="Values of n for top-n metrics, each from 1 to 100000.",
-)  # fmt: skip
-@click.option(
-    "--max-cases", type=click.IntRange(0), metavar="N",
-    help="Evaluate at most N cases, drawn with the seed of the run; from 0, which is all [default:"
-    " the setting test_users of the run; all validation cases].",
-)  # fmt: skip
-@click.option(
-    "--predictions", type=settings.FILE,
-    help="Write the top-n lists as TSV: user, rank, item, score, interest." + settings.REPLACED,
-)  # fmt: skip
-@settings.backend_option
-@settings.device_option
-@settings.threads_option
-@settings.json_option
-@settings.collect_options(EvaluateOptions)
-def evaluate_command(options: EvaluateOptions, **parameters: Any) -> None:
+@settings.add_options(EvaluateOptions)
+def evaluate_command(options: EvaluateOptions) -> None:
     """Evaluate RUN on every case: hit rate, recall, NDCG, MRR and coverage.
 
     Each case ranks the whole catalogue. The baselines item_knn and popularity are evaluated on the
@@ -92,13 +82,13 @@ def evaluate_command(options: EvaluateOptions, **parameters: Any) -> None:
     settings.set_threads(options.threads, options.backend or run_settings.run_backend(run))
     inputs = {
         "the file of --data": options.data,
-        "the file of --items": parameters["item_file"],
-        "the file of --users": parameters["user_file"],
+        "the file of --items": options.reading["item_file"],
+        "the file of --users": options.reading["user_file"],
     }
     settings.check_output_file("--predictions", options.predictions, inputs, [run])
     from mindref.recommender.evaluate_run import evaluate_run
 
-    list_lengths, reading = parse_lengths("--at", options.lengths), take_reading(parameters)
+    list_lengths, reading = parse_lengths("--at", options.lengths), parse_reading(options.reading)
     warn_unfinished(run)
     report = evaluate_run(
         run,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
 from mindref.cli import settings
 from mindref.cli.locking import lock_folder
-from mindref.cli.reading_options import reading_options, take_reading
+from mindref.cli.reading_options import parse_reading, reading_options
 from mindref.cli.signals import StopRequest, ignore_signals, signal_exit_code, stop_on_signals
 from mindref.cli.streams import print_json, print_stderr, print_stdout
 from mindref.cli.tables import print_table
@@ -30,65 +30,41 @@ if TYPE_CHECKING:
 
 WORDS = "mindref.words"  # key of the arguments in the click context
 FILE_WIDTH = 160  # characters of a line if standard output is not a terminal
-OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = {
-    "data": click.argument("data", type=settings.PATH, required=False),
-    "reading": reading_options,
-    "protocol": click.option(
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentOptions:
+    """The options of all experiments."""
+
+    data: Annotated[Path | None, click.argument("data", type=settings.PATH, required=False)]
+    reading: Annotated[dict[str, Any], reading_options]
+    protocol: Annotated[str | None, click.option(
         "--split", "protocol", type=click.Choice(EVALUATION_PROTOCOLS),
         help="Protocol that splits the log into training, validation and test [default:"
         " leave_last_out; with --preset paper: paper].",
-    ),
-    "exclude_seen": click.option(
+    )]  # fmt: skip
+    exclude_seen: Annotated[bool, click.option(
         "--exclude-seen/--include-seen", default=True, show_default=True,
         help="Exclude items of the user's history from the top-n lists.",
-    ),
-    "seeds": click.option(
+    )]  # fmt: skip
+    seeds: Annotated[int, click.option(
         "--seeds", type=click.IntRange(1, 100), default=3, metavar="N",
         help="Number of seeds per arm, starting at --seed [1 to 100; default 3].",
-    ),
-    "out": click.option(
+    )] = 0  # fmt: skip  # 0: the command has no seeds
+    out: Annotated[Path | None, click.option(
         "--out", type=settings.FOLDER, help="Output folder (required). Existing runs are resumed."
-    ),
-    "markdown": click.option(
+    )]  # fmt: skip
+    markdown: Annotated[Path | None, click.option(
         "--markdown", type=settings.FILE, metavar="FILE",
         help="Write the tables as Markdown." + settings.REPLACED,
-    ),
-    "settings": settings.settings_options,
-    "device": settings.device_option,
-    "threads": settings.threads_option,
-    "quiet": settings.quiet_option,
-    "as_json": settings.json_option,
-}  # fmt: skip
-"""Parameter -> option; `reading` and `settings` have several parameters."""
-
-
-@dataclass(frozen=True)
-class ExperimentOptions:
-    """The options of an experiment, without reading options and settings."""
-
-    data: Path | None
-    protocol: str | None
-    exclude_seen: bool
-    out: Path | None
-    markdown: Path | None
-    preset: str | None
-    config_file: Path | None
-    device: str
-    threads: int | None
-    quiet: bool
-    as_json: bool
-    seeds: int = 0  # 0: the command has no seeds
-
-
-def experiment_options(
-    command: Callable[..., int], without: Sequence[str] = ()
-) -> Callable[..., int]:
-    """Add the options of this module, except for those in `without`."""
-    function = settings.collect_options(ExperimentOptions)(command)
-    for name in reversed(OPTIONS):
-        if name not in without:
-            OPTIONS[name](function)  # click stores the option in the function
-    return function
+    )]  # fmt: skip
+    preset: Annotated[str | None, settings.preset_option]
+    config_file: Annotated[Path | None, settings.config_option]
+    setting_values: Annotated[dict[str, Any], settings.settings_options]
+    device: Annotated[str, settings.device_option]
+    threads: Annotated[int | None, settings.threads_option]
+    quiet: Annotated[bool, settings.quiet_option]
+    as_json: Annotated[bool, settings.json_option]
 
 
 class RecordedCommand(click.Command):
@@ -108,19 +84,14 @@ def typed_command() -> str:
 class ExperimentRequest:
     """The request for an experiment, checked as far as possible without the log.
 
-    parameters: reading options and settings. default_preset: used if the command names neither a
-    preset nor a model.
+    default_preset: used if the command names neither a preset nor a model.
     """
 
-    def __init__(
-        self, options: ExperimentOptions, parameters: dict[str, Any], default_preset: str = "mind"
-    ) -> None:
+    def __init__(self, options: ExperimentOptions, default_preset: str = "mind") -> None:
         self.options = options
-        setting_values = dict(parameters)
-        self.reading = take_reading(setting_values)  # removes the reading options
-        self.reading_names = parameters.keys() - setting_values.keys()
+        self.reading = parse_reading(options.reading)
         self.preset, self.changes = settings.read_changes(
-            options.preset, options.config_file, setting_values
+            options.preset, options.config_file, options.setting_values
         )
         self.protocol = options.protocol or default_protocol(self.preset)
         fallback = "mind" if "model" in self.changes else default_preset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -96,26 +97,22 @@ def reading_options(function: Function) -> Function:
     return function
 
 
-def take_reading(parameters: dict[str, Any]) -> dict[str, object]:
-    """Remove the reading options from `parameters`; return them as arguments of the reader."""
+def parse_reading(values: Mapping[str, Any]) -> dict[str, object]:
+    """Return the arguments of the reader for the values of the reading options."""
+    kept = parse_pairs("--keep", values["keep"])
     columns: dict[str, object] = {
-        name: parameters.pop(name) for name in (*LOG_COLUMNS, *COLUMN_FORMATS)
+        **{name: values[name] for name in (*LOG_COLUMNS, *COLUMN_FORMATS)},
+        "item_features": parse_pairs("--item-column", values["item_column"]),
+        "user_features": parse_pairs("--user-column", values["user_column"]),
+        "keep": {name: texts.split(",") for name, texts in kept.items()},
+        "at_least": parse_numbers("--at-least", values["at_least"]),
     }
-    allowed = parse_pairs("--keep", parameters.pop("keep"))
-    columns |= {
-        "item_features": parse_pairs("--item-column", parameters.pop("item_column")),
-        "user_features": parse_pairs("--user-column", parameters.pop("user_column")),
-        "keep": {name: values.split(",") for name, values in allowed.items()},
-        "at_least": parse_numbers("--at-least", parameters.pop("at_least")),
-    }
-    reading: dict[str, object] = {name: parameters.pop(name) for name in PLAIN}
+    reading: dict[str, object] = {name: values[name] for name in PLAIN}
     for name in ("item_file", "user_file"):
-        path = parameters.pop(name)
-        reading[name] = None if path is None else str(real_path(path))
+        reading[name] = None if values[name] is None else str(real_path(values[name]))
     for name in ("keep_duplicates", "keep_unused_items"):
-        reading[name] = parameters.pop(name) or None
-    columns = {name: value for name, value in columns.items() if value not in (None, {})}
-    reading["columns"] = columns or None
+        reading[name] = values[name] or None
+    reading["columns"] = {k: x for k, x in columns.items() if x not in (None, {})} or None
     return {name: value for name, value in reading.items() if value is not None}
 
 

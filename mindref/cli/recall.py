@@ -7,6 +7,7 @@ import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import click
 
@@ -21,70 +22,58 @@ FORMATS = ("table", "tsv", "jsonl")
 class RecallOptions:
     """The options of `mindref recall`."""
 
-    run: Path
-    user: str | None
-    history: str | None
-    all_users: bool
-    data: Path | None
-    n: int
-    reranker: Path | None
-    index: str
-    exclude_seen: bool | None
-    only: Path | None
-    exclude: Path | None
-    per_interest: int | None
-    form: str | None
-    output: Path | None
-    shard: str | None
-    backend: str | None
-    device: str
-    threads: int | None
-    as_json: bool
+    run: Annotated[Path, click.argument("run", type=settings.FOLDER)]
+    user: Annotated[str | None, click.option(
+        "--user", metavar="ID", help="A user id of the run's log."
+    )]  # fmt: skip
+    history: Annotated[str | None, click.option(
+        "--history", metavar="ITEM,...",
+        help="Items as one CSV row, oldest first: ids, or titles. An id has priority over a title."
+        " Write a title with commas in double quotes: '\"Sun, The\",Rain'.",
+    )]  # fmt: skip
+    all_users: Annotated[bool, click.option(
+        "--all-users", is_flag=True, help="All users of the run's log."
+    )]  # fmt: skip
+    data: Annotated[Path | None, settings.moved_log_option]
+    n: Annotated[int, click.option(
+        "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
+        help="Number of items per user, n [1 to 100000].",
+    )]  # fmt: skip
+    reranker: Annotated[Path | None, click.option(
+        "--rerank", "reranker", type=settings.FOLDER, metavar="DIN_RUN",
+        help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
+    )]  # fmt: skip
+    index: Annotated[str, settings.index_option]
+    exclude_seen: Annotated[bool | None, click.option(
+        "--exclude-seen/--include-seen", default=None,
+        help="Exclude items of the user's history [default: as in training].",
+    )]  # fmt: skip
+    only: Annotated[Path | None, settings.only_option]
+    exclude: Annotated[Path | None, settings.exclude_option]
+    per_interest: Annotated[int | None, click.option(
+        "--per-interest", type=click.IntRange(1, 100_000), metavar="N",
+        help="At most N items of a list have the same best interest [1 to 100000; default: no"
+        " limit]. A list may then have fewer than --top items.",
+    )]  # fmt: skip
+    form: Annotated[str | None, click.option(
+        "--format", "form", type=click.Choice(FORMATS),
+        help="Output format [default: table; tsv for --all-users].",
+    )]  # fmt: skip
+    output: Annotated[Path | None, click.option(
+        "--output", type=settings.FILE, help="Write to this file." + settings.REPLACED
+    )]  # fmt: skip
+    shard: Annotated[str | None, click.option(
+        "--shard", metavar="I/N", help="With --all-users: only shard I of N shards of the file,"
+        " from 1."
+    )]  # fmt: skip
+    backend: Annotated[str | None, settings.backend_option]
+    device: Annotated[str, settings.device_option]
+    threads: Annotated[int | None, settings.threads_option]
+    as_json: Annotated[bool, settings.json_option]
 
 
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
-@click.argument("run", type=settings.FOLDER)
-@click.option("--user", metavar="ID", help="A user id of the run's log.")
-@click.option(
-    "--history", metavar="ITEM,...",
-    help="Items as one CSV row, oldest first: ids, or titles. An id has priority over a title."
-    " Write a title with commas in double quotes: '\"Sun, The\",Rain'.",
-)  # fmt: skip
-@click.option("--all-users", is_flag=True, help="All users of the run's log.")
-@settings.moved_log_option
-@click.option(
-    "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
-    help="Number of items per user, n [1 to 100000].",
-)  # fmt: skip
-@click.option(
-    "--rerank", "reranker", type=settings.FOLDER, metavar="DIN_RUN",
-    help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
-)  # fmt: skip
-@settings.index_option
-@click.option(
-    "--exclude-seen/--include-seen", default=None,
-    help="Exclude items of the user's history [default: as in training].",
-)  # fmt: skip
-@settings.only_option
-@settings.exclude_option
-@click.option(
-    "--per-interest", type=click.IntRange(1, 100_000), metavar="N",
-    help="At most N items of a list have the same best interest [1 to 100000; default: no limit]."
-    " A list may then have fewer than --top items.",
-)  # fmt: skip
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS),
-    help="Output format [default: table; tsv for --all-users].",
-)  # fmt: skip
-@click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
-@click.option(
-    "--shard", metavar="I/N", help="With --all-users: only shard I of N shards of the file, from 1."
-)
-@settings.backend_option
-@settings.device_option
-@settings.threads_option
-@settings.json_option
-@settings.collect_options(RecallOptions)
+@settings.add_options(RecallOptions)
 def recall_command(options: RecallOptions) -> None:
     """Print the top-n items of RUN for one user or history, with titles and interests.
 

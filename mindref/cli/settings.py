@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 import click
 from click.core import ParameterSource
@@ -19,7 +18,7 @@ from mindref.config import Config
 from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import RERANK_FAMILIES, families_using
-from mindref.presets import AUTO, PRESETS
+from mindref.presets import PRESETS
 from mindref.process.memory import check_memory
 from mindref.process.threads import (
     THREADED_BACKEND,
@@ -42,32 +41,40 @@ Function = TypeVar("Function", bound=Callable[..., object])
 Result = TypeVar("Result")
 
 
-def collect_options(
-    *kinds: Callable[..., object],
+def add_options(
+    kind: Callable[..., object], without: Collection[str] = ()
 ) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Return a decorator that passes several options as objects, the first arguments.
+    """Return a decorator that adds the options of a dataclass; the command receives the object.
 
-    kinds: classes whose fields are the options; a field with a default may be no option.
+    Each field is declared as `Annotated[type, option]`. A function that adds several options makes
+    a field name -> value. without: fields with a default that are no options of the command.
     """
 
     def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
+        names: dict[str, list[str]] = {}  # of the options of each field
+
         @wraps(command)
         def call(**parameters: object) -> Result:
-            objects = []
-            for kind in kinds:
-                names = [x for x in inspect.signature(kind).parameters if x in parameters]
-                objects.append(kind(**{name: parameters.pop(name) for name in names}))
-            return command(*objects, **parameters)
+            values: dict[str, object] = {}
+            for field, options in names.items():
+                option_values = {name: parameters.pop(name) for name in options}
+                values[field] = option_values[field] if options == [field] else option_values
+            return command(kind(**values), **parameters)
 
+        for field, hint in reversed(get_type_hints(kind, include_extras=True).items()):
+            if field not in without:
+                before = len(vars(call).get("__click_params__", ()))
+                hint.__metadata__[0](call)
+                names[field] = [option.name for option in vars(call)["__click_params__"][before:]]
         return call
 
     return decorate
 
 
 def settings_options(function: Function, *, trains: bool = False) -> Function:
-    """Add --preset, --config and one option per setting. The help has ranges and defaults.
+    """Add one option for each setting. The help has ranges and defaults.
 
-    trains: also add the preset `auto`, the settings of DIN, and `din` as a value of --model.
+    trains: also add the settings of DIN, and `din` as a value of --model.
     """
     din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if trains else {}
     common = {setting.name for setting in dataclasses.fields(Config)}
@@ -78,20 +85,7 @@ def settings_options(function: Function, *, trains: bool = False) -> Function:
         function = setting_option(
             setting, other=din_settings.get(setting.name), extra_choices=choices
         )(function)
-    function = click.option(
-        "--config",
-        "config_file",
-        type=FILE,
-        help="TOML file with settings. Options on the command line override the file.",
-    )(function)
-    return click.option(
-        "--preset",
-        type=click.Choice([AUTO, *PRESETS] if trains else list(PRESETS)),
-        help="Settings to start from: mind (tuned MIND, whose values are the defaults below), paper"
-        " (MIND with the paper's values), best (mind_plus, large logs) or sparse (mind_plus, other"
-        " logs)"
-        + (", auto: the better of best and sparse [default: auto; with --model: mind]." * trains),
-    )(function)
+    return function
 
 
 def setting_option(
@@ -261,6 +255,17 @@ def reject_other_options(
         raise ConfigError(say(location, expected, ", ".join(rejected), todo))
 
 
+PRESET_HELP = (
+    "Settings to start from: mind (tuned MIND, whose values are the defaults below), paper (MIND"
+    " with the paper's values), best (mind_plus, large logs) or sparse (mind_plus, other logs)"
+)
+preset_option = click.option("--preset", type=click.Choice(list(PRESETS)), help=PRESET_HELP)
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=FILE,
+    help="TOML file with settings. Options on the command line override the file.",
+)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import click
 
@@ -18,33 +19,26 @@ FORMATS = ("table", "tsv")
 class SimilarOptions:
     """The options of `mindref similar`."""
 
-    run: Path
-    item: str
-    n: int
-    only: Path | None
-    exclude: Path | None
-    form: str | None
-    output: Path | None
-    threads: int | None
-    as_json: bool
+    run: Annotated[Path, click.argument("run", type=settings.FOLDER)]
+    item: Annotated[str, click.argument("item")]
+    n: Annotated[int, click.option(
+        "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
+        help="Number of items [1 to 100000].",
+    )]  # fmt: skip
+    only: Annotated[Path | None, settings.only_option]
+    exclude: Annotated[Path | None, settings.exclude_option]
+    form: Annotated[str | None, click.option(
+        "--format", "form", type=click.Choice(FORMATS), help="Output format [default: table].",
+    )]  # fmt: skip
+    output: Annotated[Path | None, click.option(
+        "--output", type=settings.FILE, help="Write to this file." + settings.REPLACED
+    )]  # fmt: skip
+    threads: Annotated[int | None, settings.threads_option]
+    as_json: Annotated[bool, settings.json_option]
 
 
 @click.command("similar", short_help="The items that are similar to an item.")
-@click.argument("run", type=settings.FOLDER)
-@click.argument("item")
-@click.option(
-    "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
-    help="Number of items [1 to 100000].",
-)  # fmt: skip
-@settings.only_option
-@settings.exclude_option
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), help="Output format [default: table].",
-)  # fmt: skip
-@click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
-@settings.threads_option
-@settings.json_option
-@settings.collect_options(SimilarOptions)
+@settings.add_options(SimilarOptions)
 def similar_command(options: SimilarOptions) -> None:
     """Print the items of RUN whose vectors have the largest cosine with that of ITEM.
 

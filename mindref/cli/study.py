@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import click
 
@@ -30,22 +31,59 @@ SINGLE_VIEWS = {
 class StudyOptions:
     """The options of `mindref study` about a user."""
 
-    run: Path | None
-    users: tuple[str, ...]
-    data: Path | None
-    step: str
-    explain: str
-    variant: str
-    diff: bool
-    backward: bool
-    ledger: str | None
-    all_: bool
-    plain: bool
-    script: Path | None
-    html: Path | None
-    json_to: Path | None
-    case_study: Path | None
-    baseline: Path | None
+    run: Annotated[Path | None, click.argument("run", type=settings.FOLDER, required=False)]
+    users: Annotated[tuple[str, ...], click.option(
+        "--user", "users", multiple=True, metavar="WHO",
+        help="User to inspect: median, longest, most-separated, least-separated, wrong (the next"
+        " item is not recommended), or a user id of the log [default: median; for --html"
+        " most-separated]. Repeat it for --html and --case-study.",
+    )]  # fmt: skip
+    data: Annotated[Path | None, settings.moved_log_option]
+    step: Annotated[str, click.option(
+        "--at", "step", metavar="STEP", default="", help="Print one step, by its id or number."
+    )]  # fmt: skip
+    explain: Annotated[str, click.option(
+        "--explain", metavar="CELL", default="", help="Explain a number, as 'w[2, 1]'."
+    )]  # fmt: skip
+    variant: Annotated[str, click.option(
+        "--variant", metavar="NAME", default="", help="Show the steps under a deviation."
+    )]  # fmt: skip
+    diff: Annotated[bool, click.option(
+        "--diff", is_flag=True, help="Print the changes since the previous iteration."
+    )]  # fmt: skip
+    backward: Annotated[bool, click.option(
+        "--backward", is_flag=True, help="Start at the first gradient."
+    )]  # fmt: skip
+    ledger: Annotated[str | None, click.option(
+        "--ledger", type=click.Choice(("Se", "S", "e")), default=None,
+        help="Print the terms of a gradient: of the votes (Se), of S, or of the items (e).",
+    )]  # fmt: skip
+    all_: Annotated[bool, click.option(
+        "--all", "all_", is_flag=True, help="With --at: print every row of the tables."
+    )]  # fmt: skip
+    plain: Annotated[bool, click.option(
+        "--plain", is_flag=True, help="Print every step without prompts and colours."
+    )]  # fmt: skip
+    script: Annotated[Path | None, click.option(
+        "--script", type=FILE, help="Read commands from a file; # starts a comment."
+    )]  # fmt: skip
+    html: Annotated[Path | None, click.option(
+        "--html", type=FILE,
+        help="Write the page, one HTML file that works offline." + settings.REPLACED,
+    )]  # fmt: skip
+    json_to: Annotated[Path | None, click.option(
+        "--json", "json_to", type=FILE,
+        help="Write the trace as JSON; - means stdout." + settings.REPLACED,
+    )]  # fmt: skip
+    case_study: Annotated[Path | None, click.option(
+        "--case-study", type=FILE,
+        help="Plot couplings and item distributions of users: .svg, .png (extra plot) or .json."
+        + settings.REPLACED,
+    )]  # fmt: skip
+    baseline: Annotated[Path | None, click.option(
+        "--baseline", type=settings.FOLDER,
+        help="Run with --interests 1 for comparison in the case study.",
+    )]  # fmt: skip
 
     def outputs(self) -> dict[str, Path]:
         """Return option -> file of the requested outputs."""
@@ -58,51 +96,9 @@ class StudyOptions:
 
 
 @click.command("study", short_help="Inspect every step of the algorithm; exercises.")
-@click.argument("run", type=settings.FOLDER, required=False)
-@click.option(
-    "--user", "users", multiple=True, metavar="WHO",
-    help="User to inspect: median, longest, most-separated, least-separated, wrong (the next item"
-    " is not recommended), or a user id of the log [default: median; for --html most-separated]."
-    " Repeat it for --html and --case-study.",
-)  # fmt: skip
-@settings.moved_log_option
-@click.option(
-    "--at", "step", metavar="STEP", default="", help="Print one step, by its id or number."
-)
-@click.option("--explain", metavar="CELL", default="", help="Explain a number, as 'w[2, 1]'.")
-@click.option("--variant", metavar="NAME", default="", help="Show the steps under a deviation.")
-@click.option("--diff", is_flag=True, help="Print the changes since the previous iteration.")
-@click.option("--backward", is_flag=True, help="Start at the first gradient.")
-@click.option(
-    "--ledger", type=click.Choice(("Se", "S", "e")), default=None,
-    help="Print the terms of a gradient: of the votes (Se), of S, or of the items (e).",
-)  # fmt: skip
-@click.option("--all", "all_", is_flag=True, help="With --at: print every row of the tables.")
-@click.option("--plain", is_flag=True, help="Print every step without prompts and colours.")
-@click.option("--script", type=FILE, help="Read commands from a file; # starts a comment.")
-@click.option(
-    "--html",
-    type=FILE,
-    help="Write the page, one HTML file that works offline." + settings.REPLACED,
-)
-@click.option(
-    "--json",
-    "json_to",
-    type=FILE,
-    help="Write the trace as JSON; - means stdout." + settings.REPLACED,
-)
-@click.option(
-    "--case-study", type=FILE,
-    help="Plot couplings and item distributions of users: .svg, .png (extra plot) or .json."
-    + settings.REPLACED,
-)  # fmt: skip
-@click.option(
-    "--baseline", type=settings.FOLDER,
-    help="Run with --interests 1 for comparison in the case study.",
-)  # fmt: skip
+@settings.add_options(StudyOptions)
 @exercise_options
-@settings.collect_options(StudyOptions, ExerciseOptions)
-def study_command(options: StudyOptions, exercise_settings: ExerciseOptions) -> int:
+def study_command(options: StudyOptions, **exercise_values: Any) -> int:
     """Inspect one user and one training example: from item ids to the loss, backward, and serving.
 
     Without RUN a small model included in mindref is used. With RUN, the model and titles of the run
@@ -112,6 +108,7 @@ def study_command(options: StudyOptions, exercise_settings: ExerciseOptions) -> 
 
     All numbers are float64 and are computed by the reference implementation.
     """
+    exercise_settings = ExerciseOptions(**exercise_values)
     if exercise_settings.exercise or exercise_settings.exercises:
         option = "--exercise" if exercise_settings.exercise else "--exercises"
         allowed = {*ExerciseOptions._fields, "data", "baseline"}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
 from mindref.cli import run_settings, settings
 from mindref.cli.locking import lock_folder
 from mindref.cli.new_training import choose_run_directory, new_trainer, print_dry_run
-from mindref.cli.reading_options import reading_options, take_reading
+from mindref.cli.reading_options import parse_reading, reading_options
 from mindref.cli.settings import DIN
 from mindref.cli.streams import print_as_warnings, print_stderr
 from mindref.cli.torchrun import (
@@ -31,7 +31,7 @@ from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import is_reranker
-from mindref.presets import AUTO
+from mindref.presets import AUTO, PRESETS
 from mindref.process.threads import BLAS_THREAD_VARIABLES, is_multiprocess
 from mindref.training.distributed import Ranks, join_ranks
 
@@ -56,91 +56,82 @@ DIN_ONLY = {"recall", *(x.name for x in dataclasses.fields(DinConfig))} - {
 class TrainOptions:
     """The options of `mindref train`."""
 
-    data: Path | None
-    protocol: str | None
-    exclude_seen: bool | None
-    out: Path | None
-    resume: Path | None
-    steps_of: Path | None
-    start_from: Path | None
-    keep_moments: bool
-    recall: Path | None
-    track: tuple[str, ...]
-    preset: str | None
-    config_file: Path | None
-    device: str
-    threads: int | None
-    dry_run: bool
-    quiet: bool
-    as_json: bool
-    reading: dict[str, object] = field(default_factory=dict)  # reading options that are given
-    settings: dict[str, object] = field(default_factory=dict)  # None: not given
+    data: Annotated[Path | None, click.option(
+        "--data", type=settings.PATH, help="Log to read: a file, or a folder with one log."
+    )]  # fmt: skip
+    reading: Annotated[dict[str, Any], reading_options]
+    protocol: Annotated[str | None, click.option(
+        "--split", "protocol", type=click.Choice(PROTOCOLS),
+        help="Protocol that splits the log into training, validation and test data (specs/data.md);"
+        " none: all interactions are training data, and nothing is evaluated [default:"
+        " leave_last_out; with --preset paper: paper].",
+    )]  # fmt: skip
+    exclude_seen: Annotated[bool | None, click.option(
+        "--exclude-seen/--include-seen", default=None,
+        help="Whether top-n lists exclude the items of the user's history [default: exclude].",
+    )]  # fmt: skip
+    out: Annotated[Path | None, click.option(
+        "--out", type=settings.FOLDER, help="Run directory to create [default: runs/001,"
+        " runs/002...]."
+    )]  # fmt: skip
+    resume: Annotated[Path | None, click.option(
+        "--resume", type=settings.FOLDER, metavar="RUN",
+        help="Resume the stopped run RUN. Settings cannot be changed. If the log has moved, give"
+        " the new path of the log with --data.",
+    )]  # fmt: skip
+    steps_of: Annotated[Path | None, click.option(
+        "--steps-of", type=settings.FOLDER, metavar="RUN",
+        help="With --split none: train like the finished run RUN, for the steps of its best"
+        " validation, on all interactions. Log, settings and seen items are those of RUN unless"
+        " they are given.",
+    )]  # fmt: skip
+    start_from: Annotated[Path | None, click.option(
+        "--start-from", type=settings.FOLDER, metavar="RUN",
+        help="Start from the parameters of the run RUN instead of random ones. Items keep their"
+        " vectors; new items start at the vector of their features, or at the mean. Log, split,"
+        " settings and seen items are those of RUN unless they are given.",
+    )]  # fmt: skip
+    keep_moments: Annotated[bool, click.option(
+        "--keep-moments", is_flag=True,
+        help="With --start-from: also keep the moments of Adam [default: they start at zero].",
+    )]  # fmt: skip
+    recall: Annotated[Path | None, click.option(
+        "--recall", type=settings.FOLDER, metavar="RUN",
+        help="With --model din: DIN reranks the top items of the run RUN, and uses its log and"
+        " split.",
+    )]  # fmt: skip
+    track: Annotated[tuple[str, ...], click.option(
+        "--track", multiple=True, metavar="NAME",
+        help="Record the training with an experiment tracker: tensorboard, mlflow, wandb, another"
+        " installed tracker, or module:object. Repeat the option for several trackers.",
+    )]  # fmt: skip
+    preset: Annotated[str | None, click.option(
+        "--preset", type=click.Choice([AUTO, *PRESETS]),
+        help=settings.PRESET_HELP
+        + ", auto: the better of best and sparse [default: auto; with --model: mind].",
+    )]  # fmt: skip
+    config_file: Annotated[Path | None, settings.config_option]
+    setting_values: Annotated[dict[str, Any], partial(settings.settings_options, trains=True)]
+    device: Annotated[str, settings.device_option]
+    threads: Annotated[int | None, settings.threads_option]
+    dry_run: Annotated[bool, click.option(
+        "--dry-run", is_flag=True,
+        help="Read and split the log, print what would be trained and written with an estimate of"
+        " the memory, and train nothing.",
+    )]  # fmt: skip
+    quiet: Annotated[bool, settings.quiet_option]
+    as_json: Annotated[bool, settings.json_option]
 
     @property
     def backend(self) -> str | None:
         """The named backend, if any. DIN has no such setting: its backend is that of --recall."""
-        name = self.settings["backend"]
-        return None if name is None else str(name)
+        name: str | None = self.setting_values["backend"]
+        return name
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
-@click.option("--data", type=settings.PATH, help="Log to read: a file, or a folder with one log.")
-@reading_options
-@click.option(
-    "--split", "protocol", type=click.Choice(PROTOCOLS),
-    help="Protocol that splits the log into training, validation and test data (specs/data.md);"
-    " none: all interactions are training data, and nothing is evaluated [default: leave_last_out;"
-    " with --preset paper: paper].",
-)  # fmt: skip
-@click.option(
-    "--exclude-seen/--include-seen", default=None,
-    help="Whether top-n lists exclude the items of the user's history [default: exclude].",
-)  # fmt: skip
-@click.option(
-    "--out", type=settings.FOLDER, help="Run directory to create [default: runs/001, runs/002...]."
-)
-@click.option(
-    "--resume", type=settings.FOLDER, metavar="RUN",
-    help="Resume the stopped run RUN. Settings cannot be changed. If the log has moved, give the"
-    " new path of the log with --data.",
-)  # fmt: skip
-@click.option(
-    "--steps-of", type=settings.FOLDER, metavar="RUN",
-    help="With --split none: train like the finished run RUN, for the steps of its best"
-    " validation, on all interactions. Log, settings and seen items are those of RUN unless"
-    " they are given.",
-)  # fmt: skip
-@click.option(
-    "--start-from", type=settings.FOLDER, metavar="RUN",
-    help="Start from the parameters of the run RUN instead of random ones. Items keep their"
-    " vectors; new items start at the vector of their features, or at the mean. Log, split,"
-    " settings and seen items are those of RUN unless they are given.",
-)  # fmt: skip
-@click.option(
-    "--keep-moments", is_flag=True,
-    help="With --start-from: also keep the moments of Adam [default: they start at zero].",
-)  # fmt: skip
-@click.option(
-    "--recall", type=settings.FOLDER, metavar="RUN",
-    help="With --model din: DIN reranks the top items of the run RUN, and uses its log and split.",
-)  # fmt: skip
-@click.option(
-    "--track", multiple=True, metavar="NAME",
-    help="Record the training with an experiment tracker: tensorboard, mlflow, wandb, another"
-    " installed tracker, or module:object. Repeat the option for several trackers.",
-)  # fmt: skip
-@partial(settings.settings_options, trains=True)
-@settings.device_option
-@settings.threads_option
-@click.option(
-    "--dry-run", is_flag=True,
-    help="Read and split the log, print what would be trained and written with an estimate of the"
-    " memory, and train nothing.",
-)  # fmt: skip
-@settings.quiet_option
-@settings.json_option
-@settings.collect_options(TrainOptions)
-def train_command(options: TrainOptions, **parameters: object) -> int:
+@settings.add_options(TrainOptions)
+def train_command(options: TrainOptions) -> int:
     """Train a model on a log and evaluate it on held-out interactions.
 
     Without --preset and --model, the training of the presets best and sparse begins, and the one
@@ -154,42 +145,40 @@ def train_command(options: TrainOptions, **parameters: object) -> int:
     With the backend torch, several processes can compute one training. Each process computes a part
     of every batch. Command: torchrun --nproc-per-node N -m mindref train --backend torch ...
     """
-    return report_in_first_process(lambda: start_training(options, parameters))
+    return report_in_first_process(lambda: start_training(options))
 
 
-def start_training(options: TrainOptions, parameters: dict[str, object]) -> int:
-    """Resume a training, train a reranker, or train a new run; return the exit code.
-
-    parameters: reading options and settings.
-    """
-    reading = take_reading(parameters)
-    options = dataclasses.replace(options, reading=reading, settings=parameters)
-    resume, trains_reranker = options.resume, is_reranker(parameters["model"])
+def start_training(options: TrainOptions) -> int:
+    """Resume a training, train a reranker, or train a new run; return the exit code."""
+    reading = parse_reading(options.reading)
+    resume, trains_reranker = options.resume, is_reranker(options.setting_values["model"])
     if options.dry_run and (resume is not None or trains_reranker):
         got = "--model din" if resume is None else "--resume"
         todo = "only a new training of a model that recalls has one"
         raise ConfigError(say("--dry-run", "a new training", got, todo))
     if resume is None:
-        return train_din(options) if trains_reranker else train_new(options)
+        return train_din(options) if trains_reranker else train_new(options, reading)
     if run_settings.is_reranker_run(resume):
         return resume_din(resume, options)
     return resume_training(resume, options)
 
 
-def train_new(options: TrainOptions) -> int:
+def train_new(options: TrainOptions, reading: dict[str, object]) -> int:
     """Train a new run, or print its plan; return the exit code."""
     if rejected := [x for name, x in settings.typed_options().items() if name in DIN_ONLY]:
-        got = options.settings["model"] or "none"
+        got = options.setting_values["model"] or "none"
         raise ConfigError(say(rejected[0], f"--model {DIN} with it", got))
-    preset, changes = settings.read_changes(options.preset, options.config_file, options.settings)
+    preset, changes = settings.read_changes(
+        options.preset, options.config_file, options.setting_values
+    )
     if preset == AUTO and "model" in changes:
         raise ConfigError(say("--preset auto", "no --model", changes["model"]))
     earlier_run = options.steps_of or options.start_from
     default = Config.backend if earlier_run is None else run_settings.run_backend(earlier_run)
     backend_name = str(changes.get("backend", default))
     settings.set_threads(options.threads, backend_name)
-    if options.data is None and options.reading:
-        got = f"none, but {', '.join(options.reading)}"
+    if options.data is None and reading:
+        got = f"none, but {', '.join(reading)}"
         raise ConfigError(say("--data", "a log for the reading options", got))
     from mindref.recommender.training.plan import plan_training
 
@@ -197,7 +186,7 @@ def train_new(options: TrainOptions) -> int:
         preset,
         changes,
         options.data,
-        options.reading,
+        reading,
         protocol=options.protocol,
         exclude_seen=options.exclude_seen,
         steps_of=options.steps_of,
@@ -246,11 +235,11 @@ def train_din(options: TrainOptions) -> int:
     if recall is None:
         todo = "create one with mindref train"
         raise ConfigError(say("--recall", "a run whose candidates DIN reranks", "none", todo))
-    allowed = {*options.settings, *COMMON_OPTIONS, "recall", "out", "config_file"}
+    allowed = {*options.setting_values, *COMMON_OPTIONS, "recall", "out", "config_file"}
     todo = "log, split and seen items are those of the recall run"
     settings.reject_other_options(f"--model {DIN}", allowed, "settings of DIN", todo)
     changes = settings.read_settings_file(options.config_file)
-    typed = {name: x for name, x in options.settings.items() if x is not None}
+    typed = {name: x for name, x in options.setting_values.items() if x is not None}
     typed.pop("backend", None)  # that of the recall run
     changes |= typed
     changes.pop("model", None)  # DIN

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
-from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from mindref.cli.experiment_options import (
-    ExperimentOptions,
-    ExperimentRequest,
-    RecordedCommand,
-    experiment_options,
-)
+from mindref.cli.experiment_options import ExperimentOptions, ExperimentRequest, RecordedCommand
+from mindref.cli.settings import add_options
 
 LOG_OPTIONS = ("protocol", "exclude_seen", "device")
 """Parameters that `mindref train` needs besides the reading options and the settings."""
@@ -26,8 +20,8 @@ LOG_OPTIONS = ("protocol", "exclude_seen", "device")
     help="Trials of each preset or model: the given settings, then settings from its grid. Settings"
     " given as options are not tuned [1 to 1000; default 10].",
 )  # fmt: skip
-@partial(experiment_options, without=("seeds",))
-def tune_command(options: ExperimentOptions, trials: int, **parameters: Any) -> int:
+@add_options(ExperimentOptions, without=("seeds",))
+def tune_command(options: ExperimentOptions, trials: int) -> int:
     """Train trials of a preset or a model on DATA, and select the best one on validation cases.
 
     Without --preset and --model, the presets best and sparse are tuned. Without DATA the built-in
@@ -36,13 +30,13 @@ def tune_command(options: ExperimentOptions, trials: int, **parameters: Any) -> 
     --out. Ctrl-C saves the state; the same command resumes, and more --trials add to the table.
     --time-limit limits each trial.
     """
-    request = ExperimentRequest(options, parameters, default_preset="best")
+    request = ExperimentRequest(options, default_preset="best")
     from mindref.backend import load_backend
     from mindref.experiments.tune import plan_tuning, run_tuning
 
     backend = load_backend(request.config.backend, options.device)
     plan = plan_tuning(request.preset, request.changes, trials, request.out, backend)
-    words = log_words(request.reading_names)
+    words = log_words(options.reading)
     return request.run(lambda runs: run_tuning(plan, runs, words))
 
 
