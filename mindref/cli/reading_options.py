@@ -99,12 +99,12 @@ def reading_options(function: Function) -> Function:
 
 def parse_reading(values: Mapping[str, Any]) -> dict[str, object]:
     """Return the arguments of the reader for the values of the reading options."""
-    kept = parse_pairs("--keep", values["keep"])
+    allowed = parse_pairs("--keep", values["keep"])
     columns: dict[str, object] = {
         **{name: values[name] for name in (*LOG_COLUMNS, *COLUMN_FORMATS)},
         "item_features": parse_pairs("--item-column", values["item_column"]),
         "user_features": parse_pairs("--user-column", values["user_column"]),
-        "keep": {name: texts.split(",") for name, texts in kept.items()},
+        "keep": {name: texts.split(",") for name, texts in allowed.items()},
         "at_least": parse_numbers("--at-least", values["at_least"]),
     }
     reading: dict[str, object] = {name: values[name] for name in PLAIN}
