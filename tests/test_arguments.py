@@ -24,7 +24,6 @@ from mindref.data.readers.side_files import NO_FEATURES
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import ConfigError, MindrefError, value_text
 from mindref.recall import build_index, open_index
-from mindref.recommender.estimator import Estimator
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.recommender.export.vectors import export_vectors
@@ -163,7 +162,7 @@ NAMES = (
 )  # fmt: skip
 EXPORT = "mindref.recommender.export.export_run"
 RECALLED = "tests.list_requests.recalled"  # makes a ListRequest, whose fields are checked
-SET_PARAMS = "mindref.recommender.estimator.Estimator.set_params"
+SET_PARAMS = "mindref.recommender.MIND.set_params"
 
 
 def outcome(function, keywords):
@@ -287,7 +286,6 @@ def test_each_parameter_of_each_checked_function_has_a_call(calls):
 @pytest.mark.rules("model-R64")
 def test_the_public_methods_are_checked():
     public = [name for name in vars(mindref.MIND) if not name.startswith("_")]
-    public += [name for name in vars(Estimator) if not name.startswith("_")]
     functions = {name: getattr(mindref.MIND, name) for name in public}
     functions |= {"load": mindref.load, "__init__": mindref.MIND.__init__}
     unchecked = {

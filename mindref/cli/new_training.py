@@ -122,7 +122,6 @@ def print_dry_run(
     as_json: bool,
 ) -> None:
     """Read and split the log, and print the plan of the training."""
-    from mindref.recommender.training.dry_run import describe_plan
     from mindref.run.folder import check_free
 
     run = out or next_run_directory(Path("runs"))
@@ -135,11 +134,8 @@ def print_dry_run(
     if not ranks.first:
         return
     print_reading(loaded.log, exclude_seen=plan.exclude_seen)
-    description = describe_plan(  # faults-R21
-        plan.source, loaded, plan.protocol, candidates.configs, run, backend.name
-    )
-    if plan.start is not None:
-        description["start_from"] = plan.start.run
+    planned = replace(plan, configs=candidates.configs, run=run)
+    description = planned.describe(loaded, backend.name)  # faults-R21
     if as_json:
         print_json(description)
     else:

@@ -5,13 +5,15 @@ Spec: specs/metrics.md, metrics-R24 and R25.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.recall.by_score import mask_excluded, without_interests
 from mindref.recall.checks import check_exclude, check_list_length
-from mindref.recall.top_n import TopN, row_range
-from mindref.shapes import Bools, Ints
+from mindref.recall.exact import unite_lists
+from mindref.recall.top_n import TopN, row_range, without_interests
+from mindref.shapes import Ints
 
 BLOCK = 1 << 22  # numbers in memory at once, 16 or 32 MB
 SPARE = 16  # additional draws per list
@@ -24,18 +26,14 @@ def popularity_top_n(counts: Ints, cases: int, *, n: int, exclude: Ragged | None
     """
     scores = np.asarray(counts, dtype=np.float64)
     check_list_length(n, "popularity")
+    exclude = Ragged.of([[]] * cases) if exclude is None else exclude
     check_exclude(exclude, cases, len(scores))
     order = np.lexsort((np.arange(len(scores)), -scores))  # metrics-R24
-    max_excluded = 0 if exclude is None else int(exclude.lengths.max(initial=0))
-    width = min(n + max_excluded, len(scores))  # enough for every case
-    rows, blocks = max(1, BLOCK // len(scores)), [np.zeros((0, n), np.int64)]
-    for start in range(0, cases, rows):
-        cases_of_block = slice(start, min(start + rows, cases))
-        columns = np.broadcast_to(order[:width], (cases_of_block.stop - start, width))
-        blocks.append(
-            first_allowed(columns, not_excluded(cases_of_block, len(scores), exclude, columns), n)
-        )
-    ids = np.concatenate(blocks)
+    order = order[: n + int(exclude.lengths.max(initial=0))]  # enough for every case
+    ids = np.full((cases, n), -1)
+    for part in blocks_of_cases(cases, len(scores)):
+        columns = np.broadcast_to(order, (part.stop - part.start, len(order)))
+        write_distinct(ids[part], columns, row_range(exclude, part.start, part.stop), len(scores))
     return without_interests(ids, np.where(ids >= 0, scores[ids], -np.inf))
 
 
@@ -49,48 +47,33 @@ def random_top_n(
     cases, so that no list depends on the blocks.
     """
     check_list_length(n, "random")
+    exclude = Ragged.of([[]] * cases) if exclude is None else exclude
     check_exclude(exclude, cases, n_items)
-    requested, n = n, min(n, n_items)
-    width = n + n // 2 + SPARE
-    rows, blocks = max(1, BLOCK // max(n_items, width)), [np.zeros((0, n), np.int64)]
-    for start in range(0, cases, rows):
-        part = slice(start, min(start + rows, cases))
-        draws = rng.integers(0, n_items, (part.stop - start, width))  # metrics-R25
-        allowed_draws = not_excluded(part, n_items, exclude, draws) & first_occurrence_mask(draws)
-        blocks.append(first_allowed(draws, allowed_draws, n))
-    ids = np.concatenate(blocks)
-    for case in np.flatnonzero(ids[:, -1] < 0).tolist():
-        hidden = ids[:0] if exclude is None else exclude.row(case)
+    length = min(n, n_items)
+    width = length + length // 2 + SPARE
+    ids = np.full((cases, n), -1)
+    for part in blocks_of_cases(cases, max(n_items, width)):
+        draws = rng.integers(0, n_items, (part.stop - part.start, width))  # metrics-R25
+        write_distinct(
+            ids[part, :length], draws, row_range(exclude, part.start, part.stop), n_items
+        )
+    for case in np.flatnonzero(ids[:, length - 1] < 0).tolist():
         order = rng.permutation(n_items)
-        allowed = order[np.isin(order, hidden, invert=True)][:n]
-        ids[case] = np.pad(allowed, (0, n - len(allowed)), constant_values=-1)
-    ids = np.pad(ids, ((0, 0), (0, requested - n)), constant_values=-1)
-    return without_interests(
-        ids, np.where(ids >= 0, -np.arange(requested, dtype=np.float64), -np.inf)
-    )
+        write_distinct(
+            ids[case : case + 1], order[None], row_range(exclude, case, case + 1), n_items
+        )
+    scores = -np.arange(n, dtype=np.float64)
+    return without_interests(ids, np.where(ids >= 0, scores, -np.inf))
 
 
-def not_excluded(part: slice, n_items: int, exclude: Ragged | None, columns: Ints) -> Bools:
-    """Return which of the ids `columns` (R, W) of a block of cases are not excluded."""
-    masked = np.zeros((len(columns), n_items), np.float32)
-    mask_excluded(masked, None if exclude is None else row_range(exclude, part.start, part.stop))
-    allowed: Bools = np.take_along_axis(masked, columns, axis=1) == 0
-    return allowed
+def blocks_of_cases(cases: int, numbers: int) -> Iterator[slice]:
+    """Yield blocks of cases with at most BLOCK numbers in memory, `numbers` of each case."""
+    rows = max(1, BLOCK // numbers)
+    for start in range(0, cases, rows):
+        yield slice(start, min(start + rows, cases))
 
 
-def first_occurrence_mask(ids: Ints) -> Bools:
-    """Return which ids (R, W) are the first occurrence in their row."""
-    order = np.argsort(ids, axis=1, kind="stable")
-    ordered = np.take_along_axis(ids, order, axis=1)
-    new = np.ones(ids.shape, np.bool_)
-    np.put_along_axis(new, order[:, 1:], ordered[:, 1:] != ordered[:, :-1], axis=1)
-    return new
-
-
-def first_allowed(ids: Ints, allowed: Bools, n: int) -> Ints:
-    """Return the first n allowed ids of each row (R, W), padded with -1."""
-    rank = np.cumsum(allowed, axis=1) - 1
-    row, column = np.nonzero(allowed & (rank < n))
-    first_ids = np.full((len(ids), n), -1)
-    first_ids[row, rank[row, column]] = ids[row, column]
-    return first_ids
+def write_distinct(ids: Ints, lists: Ints, exclude: Ragged, n_items: int) -> None:
+    """Write the first distinct ids of each row of lists (R, W), without the excluded, to `ids`."""
+    distinct = unite_lists(lists, exclude, n_items)[:, : ids.shape[1]]
+    ids[:, : distinct.shape[1]] = distinct

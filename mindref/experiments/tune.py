@@ -21,7 +21,7 @@ from mindref.experiments.results import FORMAT, TunedTrial, TuningResult, descri
 from mindref.experiments.runs import ExperimentRuns
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
-from mindref.recommender.estimator import DEFAULT_PRESET
+from mindref.recommender import DEFAULT_PRESET
 from mindref.recommender.training.preset_choice import find_candidates
 from mindref.run import checkpoint, files, report
 from mindref.run.stored_json import check_json, number_range

@@ -21,6 +21,7 @@ from mindref.run.tsv import escape, tsv_line
 
 COLUMNS = ("user", "rank", "item", "score", "interest")  # of lists in TSV files
 HEADER = tsv_line(*COLUMNS, "title")
+FORMATS = ("table", "tsv", "jsonl", "json")
 
 
 class Recommendation(NamedTuple):
@@ -51,22 +52,6 @@ class SimilarList(NamedTuple):
     items: list[Recommendation]  # score: cosine
 
 
-class FormatFrame(NamedTuple):
-    """The text around lists: a file is `head`, the lists joined by `between`, and `tail`."""
-
-    head: str = ""
-    between: str = ""
-    tail: str = ""
-
-
-FRAMES = {
-    "table": FormatFrame(),
-    "tsv": FormatFrame(head=HEADER),
-    "jsonl": FormatFrame(),
-    "json": FormatFrame("[", ", ", "]\n"),
-}
-
-
 class FilePart(NamedTuple):
     """Which part of a file is written. All parts, joined in their order, are the file."""
 
@@ -86,10 +71,11 @@ def write_lists(
     part: FilePart = WHOLE,
 ) -> None:
     """Write every list to a stream, one user after the other."""
-    frame = FRAMES[form]
-    stream.write(frame.head if part.is_first else "")
+    between, tail = (", ", "]\n") if form == "json" else ("", "")
+    if part.is_first:
+        stream.write({"tsv": HEADER, "json": "["}.get(form, ""))
     for number, answer in enumerate(answers, part.first):
-        stream.write(frame.between if number else "")
+        stream.write(between if number else "")
         if form == "table":
             write_table(stream, answer)
         elif form == "tsv":
@@ -97,7 +83,7 @@ def write_lists(
         else:
             json.dump(list_to_json(answer, index), stream)
             stream.write("\n" if form == "jsonl" else "")
-    stream.write(frame.tail if part.is_last else "")
+    stream.write(tail if part.is_last else "")
 
 
 def save_lists(

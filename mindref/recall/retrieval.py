@@ -7,6 +7,7 @@ search is exact.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -81,57 +82,137 @@ def retrieve_top_n(
     more items are requested, as many as are excluded or not allowed. A case with fewer than n
     remaining items is searched exactly (recall-R20, R21, R43). Errors as `search_top_n`.
     """
-    if item_filter.per_interest is not None:
-        return retrieve_limited(index, interests, active, n=n, item_filter=item_filter, score=score)
-    if item_filter.only is not None:
-        return retrieve_listed(index, interests, active, n=n, item_filter=item_filter, score=score)
-    items, is_allowed = index.items, item_filter.is_allowed
-    share = 1.0 if is_allowed is None else np.count_nonzero(is_allowed) / len(items)
-    if isinstance(index, ExactIndex) or share < MIN_SHARE:  # recall-R43
+    return ListSearch(index, interests, active, n, item_filter, score).top_n()
+
+
+@dataclass(frozen=True)
+class ListSearch:
+    """A search for the top n items of each of C cases."""
+
+    index: Index
+    interests: Array  # (C, K, D)
+    active: Bools  # (C, K)
+    n: int
+    item_filter: ItemFilter
+    score: str
+
+    def take(self, cases: Ints) -> ListSearch:
+        """Return the search for some cases, in their order."""
+        return replace(
+            self,
+            interests=self.interests[cases],
+            active=self.active[cases],
+            item_filter=self.item_filter.take(cases),
+        )
+
+    def top_n(self) -> TopN:
+        """Return the lists, by the method that the filter and the index require."""
+        interests, active, items = self.interests, self.active, self.index.items
+        limits, n, score = self.item_filter, self.n, self.score
+        share = 1.0
+        if limits.is_allowed is not None:
+            share = np.count_nonzero(limits.is_allowed) / len(items)
+        if limits.per_interest is not None:
+            return self.limited_lists()
+        if limits.only is None and (isinstance(self.index, ExactIndex) or share < MIN_SHARE):
+            return self.exact_lists()  # recall-R43
+        check_search_inputs(interests, active, items, n=n, exclude=limits.exclude, score=score)
+        return self.merged_lists(share) if limits.only is None else self.listed_items(limits.only)
+
+    @property
+    def excluded(self) -> Ragged:
+        """The excluded items of each case."""
+        exclude = self.item_filter.exclude
+        return Ragged.of([[]] * len(self.interests)) if exclude is None else exclude
+
+    def exact_lists(self) -> TopN:
+        """Return the lists by exact search of all allowed items."""
         return search_top_n(
-            interests,
-            active,
-            items,
-            n=n,
-            exclude=item_filter.exclude,
-            is_allowed=is_allowed,
-            score=score,
+            self.interests,
+            self.active,
+            self.index.items,
+            n=self.n,
+            exclude=self.item_filter.exclude,
+            is_allowed=self.item_filter.is_allowed,
+            score=self.score,
         )
-    check_search_inputs(interests, active, items, n=n, exclude=item_filter.exclude, score=score)
-    excluded = excluded_items(item_filter, len(interests))
-    result = empty_top_n(len(interests), n, items.dtype)
-    is_short = np.zeros(len(interests), np.bool_)
-    needed = n if is_allowed is None else math.ceil(MARGIN * n / share)  # recall-R43
-    lengths = list_length(needed + count_excluded(excluded, len(items)))
-    for length in np.unique(lengths):  # cases with similar numbers of excluded items together
-        cases = np.flatnonzero(lengths == length)
-        used, hidden = active[cases], excluded.take(cases)
-        users = np.where(used[..., None], interests[cases], 0).astype(interests.dtype)
-        lists, requested = candidate_lists(index, users, used, int(length), score)
+
+    def merged_lists(self, share: float) -> TopN:
+        """Return the lists merged from the near items of each interest.
+
+        share: fraction of the items that may appear in a list.
+        """
+        n, items, excluded = self.n, self.index.items, self.excluded
+        is_allowed = self.item_filter.is_allowed
+        result = empty_top_n(len(self.interests), n, items.dtype)
+        is_short = np.zeros(len(self.interests), np.bool_)
+        needed = n if is_allowed is None else math.ceil(MARGIN * n / share)
+        lengths = list_length(needed + count_excluded(excluded, len(items)))  # recall-R43
+        for length in np.unique(lengths):  # cases with similar numbers of excluded items together
+            cases = np.flatnonzero(lengths == length)
+            used, hidden = self.active[cases], excluded.take(cases)
+            users = np.where(used[..., None], self.interests[cases], 0).astype(self.interests.dtype)
+            lists, requested = candidate_lists(self.index, users, used, int(length), self.score)
+            if is_allowed is not None:
+                lists[~is_allowed[lists]] = -1
+                sizes = count_candidates(lists, hidden, len(items))
+                is_short[cases] = (requested & (sizes < n)).any(axis=1)  # recall-R43
+            merged = merge_lists(lists, users, used, items, n=n, exclude=hidden, score=self.score)
+            write_cases(result, cases, merged)
+        short = np.flatnonzero((is_short | (result.items[:, -1] < 0)) & self.active.any(axis=1))
+        if len(short):  # recall-R21
+            write_cases(result, short, self.take(short).exact_lists())
+        return result
+
+    def listed_items(self, only: AllowLists) -> TopN:
+        """Return the lists: of a case with an allow list, exactly among its items."""
+        items, rows, is_allowed = self.index.items, only.rows, self.item_filter.is_allowed
+        result = empty_top_n(len(self.interests), self.n, items.dtype)
         if is_allowed is not None:
-            lists[~is_allowed[lists]] = -1
-            sizes = count_candidates(lists, hidden, len(items))
-            is_short[cases] = (requested & (sizes < n)).any(axis=1)  # recall-R43
-        merged = merge_lists(lists, users, used, items, n=n, exclude=hidden, score=score)
-        write_cases(result, cases, merged)
-    short = np.flatnonzero((is_short | (result.items[:, -1] < 0)) & active.any(axis=1))
-    if len(short):  # recall-R21
-        exact = search_top_n(
-            interests[short],
-            active[short],
-            items,
-            n=n,
-            exclude=excluded.take(short),
-            is_allowed=is_allowed,
-            score=score,
-        )
-        write_cases(result, short, exact)
-    return result
+            rows = rows.where(is_allowed[rows.values])
+        listed, unlisted = np.flatnonzero(only.has_list), np.flatnonzero(~only.has_list)
+        size = max(1, NUMBERS // max(1, int(rows.lengths.max(initial=1))))
+        for start in range(0, len(listed), size):  # recall-R44
+            cases = listed[start : start + size]
+            part, padded = self.take(cases), pad_candidates(rows.take(cases))
+            ids = unite_lists(padded, part.excluded, len(items))
+            lists = rescore_candidates(
+                part.interests, part.active, items, ids, n=self.n, score=self.score
+            )
+            write_cases(result, cases, lists)
+        if len(unlisted):
+            search = replace(self, item_filter=self.item_filter._replace(only=None)).take(unlisted)
+            write_cases(result, unlisted, search.top_n())
+        return result
 
+    def limited_lists(self) -> TopN:
+        """Return the lists with at most `per_interest` items of each interest.
 
-def excluded_items(item_filter: ItemFilter, cases: int) -> Ragged:
-    """Return the excluded items of each case."""
-    return Ragged.of([[]] * cases) if item_filter.exclude is None else item_filter.exclude
+        Lists are searched with growing lengths, until each has n items that stay, every active
+        interest has all its items, or no item is left.
+        """
+        per_interest = self.item_filter.per_interest
+        assert per_interest is not None
+        unlimited = replace(self, item_filter=self.item_filter._replace(per_interest=None))
+        n, items, num_items = self.n, self.index.items, len(self.index.items)
+        result = empty_top_n(len(self.active), n, items.dtype)
+        cases, length = np.arange(len(self.active)), min(2 * n, max(n, num_items))
+        while len(cases):
+            # a list of much of the catalogue: approximate search would take longer
+            searched = self.index if length <= MIN_SHARE * num_items else ExactIndex(items)
+            size, incomplete = max(1, NUMBERS // length), []
+            for start in range(0, len(cases), size):
+                part = cases[start : start + size]
+                search = replace(unlimited.take(part), index=searched, n=length)
+                candidates = search.top_n()
+                lists = limit_per_interest(candidates, n, per_interest)
+                write_cases(result, part, lists)
+                counts = (lists.items >= 0).sum(axis=1)
+                most = np.minimum(n, per_interest * search.active.sum(axis=1))
+                incomplete.append(part[(counts < most) & (candidates.items[:, -1] >= 0)])
+            cases = np.concatenate(incomplete) if length < num_items else cases[:0]
+            length = min(GROWTH * length, num_items)
+        return result
 
 
 def candidate_lists(
@@ -197,93 +278,11 @@ def merge_lists(
     return rescore_candidates(interests, active, items, united, n=n, score=score)
 
 
-def retrieve_listed(
-    index: Index,
-    interests: Array,
-    active: Bools,
-    *,
-    n: int,
-    item_filter: ItemFilter,
-    score: str,
-) -> TopN:
-    """Return the top n items of each case: with a list of `only`, exactly among its items."""
-    only, item_filter = item_filter.only, item_filter._replace(only=None)
-    assert only is not None
-    items, rows = index.items, only.rows
-    check_search_inputs(interests, active, items, n=n, exclude=item_filter.exclude, score=score)
-    result = empty_top_n(len(interests), n, items.dtype)
-    if item_filter.is_allowed is not None:
-        rows = rows.where(item_filter.is_allowed[rows.values])
-    excluded = excluded_items(item_filter, len(interests))
-    listed = np.flatnonzero(only.has_list)
-    size = max(1, NUMBERS // max(1, int(rows.lengths.max(initial=1))))
-    for start in range(0, len(listed), size):  # recall-R44
-        cases = listed[start : start + size]
-        ids = unite_lists(pad_candidates(rows.take(cases)), excluded.take(cases), len(items))
-        lists = rescore_candidates(interests[cases], active[cases], items, ids, n=n, score=score)
-        write_cases(result, cases, lists)
-    unlisted = np.flatnonzero(~only.has_list)
-    if len(unlisted):
-        lists = retrieve_top_n(
-            index,
-            interests[unlisted],
-            active[unlisted],
-            n=n,
-            item_filter=item_filter.take(unlisted),
-            score=score,
-        )
-        write_cases(result, unlisted, lists)
-    return result
-
-
 def pad_candidates(rows: Ragged) -> Ints:
     """Return ragged rows as one array (R, M), padded with -1."""
     padded = np.full((len(rows), int(rows.lengths.max(initial=0))), -1)
     padded[np.arange(padded.shape[1]) < rows.lengths[:, None]] = rows.values
     return padded
-
-
-def retrieve_limited(
-    index: Index,
-    interests: Array,
-    active: Bools,
-    *,
-    n: int,
-    item_filter: ItemFilter,
-    score: str,
-) -> TopN:
-    """Return the top n of each case with at most `per_interest` items of each interest.
-
-    Lists are searched with growing lengths, until each has n items that stay, every active interest
-    has all its items, or no item is left.
-    """
-    per_interest, item_filter = item_filter.per_interest, item_filter._replace(per_interest=None)
-    assert per_interest is not None
-    items, num_items = index.items, len(index.items)
-    result = empty_top_n(len(active), n, items.dtype)
-    cases, length = np.arange(len(active)), min(2 * n, max(n, num_items))
-    while len(cases):
-        # a list of much of the catalogue: approximate search would take longer
-        searched = index if length <= MIN_SHARE * num_items else ExactIndex(items)
-        size, incomplete = max(1, NUMBERS // length), []
-        for start in range(0, len(cases), size):
-            part = cases[start : start + size]
-            candidates = retrieve_top_n(
-                searched,
-                interests[part],
-                active[part],
-                n=length,
-                item_filter=item_filter.take(part),
-                score=score,
-            )
-            lists = limit_per_interest(candidates, n, per_interest)
-            write_cases(result, part, lists)
-            counts = (lists.items >= 0).sum(axis=1)
-            most = np.minimum(n, per_interest * active[part].sum(axis=1))
-            incomplete.append(part[(counts < most) & (candidates.items[:, -1] >= 0)])
-        cases = np.concatenate(incomplete) if length < num_items else cases[:0]
-        length = min(GROWTH * length, num_items)
-    return result
 
 
 def limit_per_interest(ranked: TopN, n: int, per_interest: int) -> TopN:

@@ -1,7 +1,6 @@
 """The Python interface: fit a model to a log, then compute interests and recommendations.
 
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
-estimator          parameters of MIND as scikit-learn's users expect them
 callbacks          objects that receive the events of a training, and may end it
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
 progress_log       messages of the logger `mindref`
@@ -20,20 +19,21 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from mindref.arguments import Count, check_arguments, check_path_argument
+from mindref.config import Config
 from mindref.data.frames import id_as_text
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, MindrefError, say, value_text
 from mindref.models.serving import Interests
+from mindref.presets import default_protocol
 from mindref.process.threads import limit_blas_threads
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
 from mindref.recommender.callbacks import TrainingEvents, training_events
-from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
 from mindref.recommender.export.saving import new_run_lock, save_run
 from mindref.recommender.progress_log import ProgressLog, log_reading, send_warnings
 from mindref.recommender.serving.list_request import ListRequest
@@ -48,8 +48,10 @@ from mindref.run.source import open_fit_data
 
 __all__ = ["MIND", "Recommendation", "Recommendations", "load"]
 
+DEFAULT_PRESET = "mind"
 
-class MIND(Estimator):
+
+class MIND:
     """The multi-interest network with dynamic routing, from a log to recommendations.
 
     Spec: specs/model.md. Source: Li et al., CIKM 2019. Settings by name as in `mindref train`, for
@@ -59,16 +61,60 @@ class MIND(Estimator):
         model.recommend(["2571", "589"], n=5)   # a history of item ids, oldest first
 
     `config` has the value of every setting. `get_params`, `set_params` and scikit-learn's `clone`
-    work as for its estimators.
+    work as for its estimators; scikit-learn is not required.
     """
+
+    config: Config  # every setting: of the parameters, or of the last training
+    split: str  # splits the log, unless `fit` names another
 
     @check_arguments
     def __init__(self, preset: str = DEFAULT_PRESET, **settings: object) -> None:
-        super().__init__(preset=preset, **settings)
+        self._params: dict[str, Any] = {}  # the arguments as passed
+        self.set_params(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._rng: np.random.Generator | None = None  # of logits that are drawn per call
         self._run: Path | None = None  # keeps the indexes of `recommend_many`
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return `preset` and the settings that were passed, with the passed values.
+
+        After `load`, the settings of the run are parameters too. `fit` changes no parameter.
+        deep: accepted for scikit-learn, without effect.
+        """
+        return dict(self._params)
+
+    def set_params(self, **params: object) -> Self:
+        """Change `preset` or settings for the next `fit`, and return self.
+
+        Settings that were passed before stay and are applied to the new preset. A trained model is
+        not changed. Raises ConfigError, which is a ValueError, for an unknown name or a bad value;
+        then nothing is changed.
+        """
+        changed = {**self._params, **params}
+        preset = changed["preset"]
+        settings = {name: value for name, value in changed.items() if name != "preset"}
+        self.config = Config.of(preset, settings)
+        self.split = default_protocol(preset)
+        self._params = changed
+        return self
+
+    def _use_settings(self, config: Config) -> None:
+        """Add the settings of a run to the parameters, so that they give all its settings."""
+        base = Config.of(self._params["preset"]).to_dict()
+        settings = {k: x for k, x in config.to_dict().items() if x != base[k]}
+        self.set_params(**{**settings, **self.get_params()})
+
+    def __repr__(self) -> str:
+        """Return the call that makes this estimator: what differs from the preset.
+
+        After a `fit` with a start, `config` has the settings of the training, not this call.
+        """
+        preset = self._params["preset"]
+        base, values = Config.of(preset).to_dict(), self.config.to_dict()
+        changed = [f"{k}={values[k]!r}" for k in self._params if k in base and values[k] != base[k]]
+        words = [f"preset={preset!r}"] * (preset != DEFAULT_PRESET) + changed
+        return f"{type(self).__name__}({', '.join(words)})"
 
     @check_arguments
     def fit(

@@ -14,8 +14,7 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models.parameters import Sizes
-from mindref.recall.by_score import top_n_by_sparse_score
-from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
+from mindref.recall.top_n import TopN, empty_top_n, row_range, top_n_by_sparse_score, write_cases
 
 # baselines-R17: the settings of item_knn beside a model, which were selected on validation cases
 SETTINGS: dict[str, Any] = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mindref.arguments import Count, check_arguments, check_path_argument
 from mindref.errors import ConfigError, say, value_text
-from mindref.recall.lists import FRAMES, FilePart, save_lists
+from mindref.recall.lists import FORMATS, FilePart, save_lists
 from mindref.recommender.serving import recall
 from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recall import count_blocks, recall_lists
@@ -37,8 +37,8 @@ def recall_all(
     Raises ConfigError, DataError, BackendError and RunError.
     """
     check_request(request)
-    if form not in FRAMES:
-        raise ConfigError(say("recall_all: form", " or ".join(FRAMES), repr(form)))
+    if form not in FORMATS:
+        raise ConfigError(say("recall_all: form", " or ".join(FORMATS), repr(form)))
     number, count = (1, 1) if shard is None else shard
     if not 1 <= number <= count:  # recall-R37
         raise ConfigError(say("--shard", "i/n with i from 1 to n", f"{number}/{count}"))

@@ -26,7 +26,7 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.models.serving import compute_interests
 from mindref.recall import ExactIndex, ItemFilter, build_index, open_index, retrieve_top_n
-from mindref.recall.probe import recall_of_scores
+from mindref.recall.build import recall_of_scores
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving.served_model import ServedModel
 

@@ -10,7 +10,7 @@ import pytest
 
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.process.announcements import listen
-from mindref.recall import ExactIndex, build, build_index, nearest_items, open_index, probe
+from mindref.recall import ExactIndex, build, build_index, nearest_items, open_index
 from mindref.recall.manifest import NAME, Manifest
 from tests.recall.annoy_trees import annoy_module, vectors
 from tests.recall.example_plugins import measure_small_catalogues
@@ -67,24 +67,24 @@ class Slow:
 @pytest.mark.rules("recall-R23")
 def test_the_timing_includes_exclusion_and_merging():
     index = Slow(vectors(300))
-    users = probe.group_queries(vectors(21, seed=1), 3)
+    users = build.group_queries(vectors(21, seed=1), 3)
     assert users.shape == (7, 3, 8)
     np.testing.assert_array_equal(users[2], vectors(21, seed=1)[6:9])
-    slow, quick = (probe.seconds_per_user(x, users) for x in (index, ExactIndex(index.items)))
-    least = probe.TIMED_N + probe.TIMED_EXCLUDED
-    assert index.asked[0] == (3, probe.TIMED_N), "a rehearsal"
+    slow, quick = (build.seconds_per_user(x, users) for x in (index, ExactIndex(index.items)))
+    least = build.TIMED_N + build.TIMED_EXCLUDED
+    assert index.asked[0] == (3, build.TIMED_N), "a rehearsal"
     assert index.asked[1:] == [(21, least + 2)], "all interests, for as many more as are excluded"
     assert quick > 0
     assert slow >= 0.1 / 7, "no search slept less"
-    assert probe.group_queries(vectors(2), 4).shape == (1, 2, 8), "at most as many as queries"
-    assert probe.group_queries(vectors(2000), 4).shape == (256, 4, 8)
+    assert build.group_queries(vectors(2), 4).shape == (1, 2, 8), "at most as many as queries"
+    assert build.group_queries(vectors(2000), 4).shape == (256, 4, 8)
 
 
 @pytest.mark.rules("recall-R27")
 def test_a_tie_with_the_last_true_neighbour_counts_as_found():
     truth = np.array([[3.0, 2.0, 2.0], [1.0, 1.0, 1.0]])
-    assert probe.recall_of_scores(truth, truth) == 1
-    assert probe.recall_of_scores(np.array([[3.0, 2.0, 1.9], [1.0, 0.5, -np.inf]]), truth) == 3 / 6
+    assert build.recall_of_scores(truth, truth) == 1
+    assert build.recall_of_scores(np.array([[3.0, 2.0, 1.9], [1.0, 0.5, -np.inf]]), truth) == 3 / 6
 
 
 @pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-flat", "faiss-ivf"])

@@ -209,7 +209,7 @@ def test_a_probe_increases_the_effort_until_recall_is_enough(tmp_path, monkeypat
     assert [effort for *_, effort in Half.asked][:2] == [1, 2]
     monkeypatch.setattr("tests.recall.example_plugins.Structure.max_effort", 20)
     Half.asked.clear()
-    monkeypatch.setattr("mindref.recall.probe.recall_of_scores", lambda *_: 0.94)
+    monkeypatch.setattr("mindref.recall.build.recall_of_scores", lambda *_: 0.94)
     build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
     assert list(dict.fromkeys(effort for *_, effort in Half.asked)) == [1, 2, 3, 5, 8, 12, 18, 20]
 

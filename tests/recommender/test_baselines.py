@@ -11,7 +11,7 @@ from mindref.evaluation import metrics
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models import item_knn
 from mindref.models.parameters import Sizes
-from mindref.recall.by_score import top_n_by_score
+from mindref.recall.top_n import top_n_by_score
 from mindref.recommender import baselines, evaluate_run
 from tests.runs import SMALL, loaded
 

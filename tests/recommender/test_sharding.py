@@ -6,7 +6,7 @@ import pytest
 
 import mindref
 from mindref.errors import ConfigError
-from mindref.recall.lists import FRAMES
+from mindref.recall.lists import FORMATS
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving import top_n_lists
 from tests.list_requests import write_lists
@@ -37,7 +37,7 @@ def joined(paths):
 
 
 @pytest.mark.rules("recall-R36")
-@pytest.mark.parametrize("form", FRAMES)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("count", [1, 3, 4, 20])  # twenty for nine blocks: some are empty
 @pytest.mark.slow(every=12, start=6)
 def test_merged_shares_are_the_bytes_of_the_command(run, tmp_path, form, count):

@@ -10,9 +10,8 @@ from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
 from mindref.recall import ExactIndex, Index
-from mindref.recall.by_score import top_n_by_score
 from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, retrieve_top_n
-from mindref.recall.top_n import TopN, empty_top_n, write_cases
+from mindref.recall.top_n import TopN, empty_top_n, top_n_by_score, write_cases
 from mindref.shapes import Array
 
 

@@ -1,6 +1,7 @@
-"""An earlier run that gives a new one its settings, log, number of steps and start.
+"""The plan of a training: its inputs, also from an earlier run, and what --dry-run prints.
 
-Spec: specs/model.md, model-R51 to model-R55. `mindref train --steps-of RUN` and `--start-from RUN`.
+Spec: specs/model.md, model-R51 to model-R55; specs/faults.md, faults-R21. An earlier run gives
+settings, log, number of steps and start: `mindref train --steps-of RUN` and `--start-from RUN`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.presets import AUTO, PRESETS, default_protocol
+from mindref.process.memory import usable_memory
 from mindref.recommender.held_out import check_start_split
+from mindref.recommender.training.memory_estimate import check_training_memory, count_parameters
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import array_files, checkpoint, report
-from mindref.run.source import Source
+from mindref.run.folder import WRITTEN
+from mindref.run.source import LoadedLog, Source
+from mindref.run.training_data import PreparedLog, prepare_training
 from mindref.settings import without_step_limit
 
 ENDS = ("patience", "time_limit")
@@ -40,6 +45,48 @@ class TrainingPlan:
     start: WarmStart | None = None
     run: Path | None = None  # run directory to create; None: results stay in memory
     device: str = "cpu"
+
+    def describe(self, loaded: LoadedLog, backend: str) -> dict[str, object]:
+        """Return the parts of the training as plain values: read, split, train, write and memory.
+
+        If there are several settings, the presets are compared and one is chosen. Raises DataError
+        or ConfigError if the log cannot be split. Allocates no parameters.
+        """
+        log, candidates = loaded.log, list(self.configs.values())
+        prepared = prepare_training(loaded, self.protocol, candidates[0])
+        split, num_test = prepared.split, len(prepared.split.test.users)
+        estimate = check_training_memory(prepared, candidates, backend)
+        counts = {"users": len(log.user_ids), "items": len(log.item_ids)}
+        counts["interactions"] = len(log.interactions.values)
+        return {
+            "read": {"log": self.source.location, **counts},
+            "split": {
+                "protocol": split.protocol,
+                "sequences": len(split.train),
+                "interactions": len(split.train.values),
+                "validation_cases": min(
+                    len(split.validation.users), candidates[0].validation_users
+                ),
+                "test_cases": min(num_test, candidates[0].test_users or num_test),
+            },
+            "train": [planned_training(x, name, prepared) for name, x in self.configs.items()],
+            "write": {"run": str(self.run), "files": sorted(WRITTEN)},
+            "memory": {
+                **estimate._asdict(),
+                "total": estimate.total,
+                "available": usable_memory(),
+            },
+            **({} if self.start is None else {"start_from": self.start.run}),
+        }
+
+
+def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict[str, object]:
+    """Return preset, model and size of one training; a model that is fitted has no steps."""
+    training: dict[str, object] = {"preset": preset, "model": config.model}
+    if family_of(config.model).by_steps:
+        training |= {"steps": config.steps, "batch": config.batch, "time_limit": config.time_limit}
+        training["parameters"] = count_parameters(config, prepared.task.sizes)
+    return training
 
 
 def plan_training(

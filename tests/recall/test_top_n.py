@@ -11,8 +11,8 @@ from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.models import random_scores, serving
 from mindref.models.parameters import catalogue_of_ids
-from mindref.recall.by_score import top_n_by_score, top_n_by_sparse_score
 from mindref.recall.retrieval import ItemFilter
+from mindref.recall.top_n import top_n_by_score, top_n_by_sparse_score
 from mindref.recommender.serving import top_n_lists
 from tests.list_requests import recalled
 from tests.runs import trained
