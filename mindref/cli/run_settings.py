@@ -8,7 +8,7 @@ from typing import Any
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.registry import is_reranker
 from mindref.process.threads import THREADED_BACKEND, cores_per_process, is_multiprocess
-from mindref.run.files import check_folder, read_json
+from mindref.run.files import StoredFile, check_folder
 
 MISSING = (FileNotFoundError, NotADirectoryError)
 
@@ -21,7 +21,7 @@ def read_run_config(run: Path) -> dict[str, Any]:
     """
     try:
         check_folder(run)
-        config = read_json(run / "config.json", "the configuration of a run", "")
+        config = StoredFile(run / "config.json", "the configuration of a run", "").read_json()
     except (OSError, MindrefError) as error:
         reason = error if isinstance(error, OSError) else error.__cause__
         if isinstance(reason, OSError) and not isinstance(reason, MISSING):

@@ -243,10 +243,9 @@ class StoredProgress(TypedDict):
 
 def read_progress(run: Path, identity: str) -> dict[str, Any] | None:
     """Return the progress of a run; None if it is missing, damaged or of another run."""
-    path, title = run / PROGRESS_FILE, "the progress of a run"
+    stored = files.StoredFile(run / PROGRESS_FILE, "the progress of a run", "")
     try:
-        content = files.read_json(path, title, "")
-        progress = files.unsealed(path, content, title, "")  # security-R1
+        progress = stored.unseal(stored.read_json())  # security-R1
         if progress["identity"] != identity:  # security-R2
             return None
         fields = {name: progress[name] for name in ("finished", *PROGRESS_FIELDS)}

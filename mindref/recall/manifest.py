@@ -17,11 +17,11 @@ from mindref import __version__
 from mindref.errors import RunError, say
 from mindref.recall.signature import describe_key, verify_signature
 from mindref.run import files
+from mindref.run.stored_json import InvalidValue, check_json
 from mindref.shapes import Array
 
 NAME = "manifest.json"
 FORMAT = 4  # 3: indexes of plugins; 4: digest of the manifest
-WHAT = "the manifest of an index"
 TODO = "remove the index folder and build it again"
 METRIC = "inner_product"
 
@@ -71,15 +71,18 @@ def new_manifest(kind: str, items: Array) -> Manifest:
 
 def read_manifest(directory: Path) -> Manifest:
     """Return a manifest after checking its digest and fields. Raises RunError."""
-    path = directory / NAME
-    try:
-        content = files.read_json(path, WHAT, TODO)
-    except FileNotFoundError:
-        raise RunError(say(str(path), WHAT, "no file", TODO)) from None
+    stored = files.StoredFile(directory / NAME, "the manifest of an index", TODO)
+    with stored.explain_errors(missing="no file"):
+        content = stored.read_json()
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:  # recall-R15
-        raise RunError(say(f"{path}: format", str(FORMAT), repr(content["format"]), TODO))
-    values = files.unsealed(path, content, WHAT, TODO)  # security-R1
-    return files.read_record(path, values, Manifest, TODO)
+        location = f"{stored.path}: format"
+        raise RunError(say(location, str(FORMAT), repr(content["format"]), TODO))
+    values = stored.unseal(content)  # security-R1
+    try:
+        check_json(values, Manifest)
+    except InvalidValue as error:
+        raise RunError(error.message(stored.path, TODO)) from None
+    return Manifest(**values)
 
 
 def check_vectors(directory: Path, manifest: Manifest, items: Array) -> None:
@@ -107,8 +110,8 @@ def check_index_file(directory: Path, manifest: Manifest, version: str) -> Path:
     if not verify_signature(signed_facts(manifest), manifest.signature):  # security-R11
         expected, got = "an index that you built", "an index of another user or another key"
         raise RunError(say(str(path), f"{expected}, with {describe_key()}", got, TODO))
-    sha256, size = manifest.file_sha256, manifest.file_bytes
-    files.check_bytes(path, sha256, size, "the file of the index", TODO)  # recall-R16
+    stored = files.StoredFile(path, "the file of the index", TODO)
+    stored.check_bytes(manifest.file_sha256, manifest.file_bytes)  # recall-R16
     if not isinstance(manifest.effort, int) or manifest.effort < 1:
         location = f"{directory / NAME}: effort"
         raise RunError(say(location, "an integer of at least 1", repr(manifest.effort), TODO))

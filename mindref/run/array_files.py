@@ -50,33 +50,26 @@ def load_arrays(
     """
     from safetensors import SafetensorError, safe_open  # security-R13: arrays, no code
 
-    description, todo = "a file of mindref", retrain_hint(path.parent)
+    stored = files.StoredFile(path, "a file of mindref", retrain_hint(path.parent))
     try:
-        files.check_room(path, files.check_file(path, description, todo), "arrays")
-        with path.open("rb"):  # safetensors names no reason, and calls the file missing
-            pass
-        with safe_open(path, framework="np") as file:
-            text = (file.metadata() or {})[HEADER]
-            if len(text) > files.LONGEST_JSON:  # security-R6
-                raise ValueError(f"a header of {len(text):,} characters")
-            header_values = json.loads(text)
-            check_format(path, header_values["format"])
-            if run is not None and header_values.get("run") != run:  # security-R2
-                expected = f"a file of the run of {path.parent / 'config.json'}"
-                raise RunError(say(str(path), expected, "one of another run", todo))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-        if header_values.pop("sha256") != arrays_digest(arrays, header_values):
-            raise ValueError("content with another sha256")
-    except FileNotFoundError:
-        raise RunError(say(str(path), "a file", "none", todo)) from None
-    except RecursionError:  # security-R8
-        got = "a header that is nested too deeply"
-        raise RunError(say(str(path), description, got, todo)) from None
-    except OSError as error:
-        raise files.unreadable_error(path, description, error) from error
-    except (SafetensorError, LookupError, TypeError, ValueError) as error:
-        got = f"{type(error).__name__}: {error}"
-        raise RunError(say(str(path), description, got, todo)) from error
+        with stored.explain_errors(missing="none"):
+            stored.check_room()
+            with path.open("rb"):  # safetensors names no reason, and calls the file missing
+                pass
+            with safe_open(path, framework="np") as file:
+                text = (file.metadata() or {})[HEADER]
+                if len(text) > files.LONGEST_JSON:  # security-R6
+                    raise ValueError(f"a header of {len(text):,} characters")
+                header_values = json.loads(text)
+                check_format(path, header_values["format"])
+                if run is not None and header_values.get("run") != run:  # security-R2
+                    expected = f"a file of the run of {path.parent / 'config.json'}"
+                    raise stored.error("one of another run", expected)
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            if header_values.pop("sha256") != arrays_digest(arrays, header_values):
+                raise ValueError("content with another sha256")
+    except SafetensorError as error:
+        raise stored.error(f"{type(error).__name__}: {error}") from error
     return arrays, header_values
 
 

@@ -89,12 +89,11 @@ def load_best(
             got = "none, as the run was stopped before one was written"
             raise RunError(say(str(path), "a trained model", got, todo))
     arrays, words = load_arrays(path, identity)
-    try:
+    stored = files.StoredFile(path, "a model of mindref", retrain_hint(run))
+    with stored.explain_errors():  # security-R10
         metadata.check_header(words, model)
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))
         return unflatten(arrays, params_type(words)), catalogue, words["step"]
-    except files.MALFORMED as error:  # security-R10
-        raise files.malformed_error(path, "a model of mindref", error, retrain_hint(run)) from error
 
 
 def params_type(words: Mapping[str, Any]) -> type[Any]:
@@ -144,9 +143,9 @@ def load_state(
     run: Path, identity: str | None = None, model: str | None = None
 ) -> tuple[TrainingState, list[Validation]]:
     """Return the state and the validations that `save_state` wrote. Raises as `load_best`."""
-    path = run / STATE
-    arrays, words = load_arrays(path, identity)
-    try:
+    stored = files.StoredFile(run / STATE, "a state of mindref", retrain_hint(run))
+    arrays, words = load_arrays(stored.path, identity)
+    with stored.explain_errors():  # security-R10
         metadata.check_header(words, model)
         validations = [Validation(**x) for x in words["validations"]]
         parts: dict[str, dict[str, Any]] = {"params": {}, "first": {}, "second": {}}
@@ -163,8 +162,6 @@ def load_state(
             (words["losses"][0], words["losses"][1]),
             TimeUsed(*words.get("time", ())),
         )
-    except files.MALFORMED as error:  # security-R10
-        raise files.malformed_error(path, "a state of mindref", error, retrain_hint(run)) from error
     return state, validations
 
 
@@ -246,12 +243,10 @@ def read_config(run: Path, description: str, todo: str) -> dict[str, Any]:
     Raises RunError, FileNotFoundError if it is missing, and one of MALFORMED for other JSON.
     """
     files.check_folder(run)
-    path = run / "config.json"
-    values = files.read_json(path, description, todo)
-    check_format(path, values["format"])
-    values = files.unsealed(
-        path, values, description, f"put back the one that was written, or {todo}"
-    )
+    stored = files.StoredFile(run / "config.json", description, todo)
+    values = stored.read_json()
+    check_format(stored.path, values["format"])
+    values = stored._replace(todo=f"put back the one that was written, or {todo}").unseal(values)
     del values["format"]
     return values
 
@@ -260,15 +255,14 @@ def read_config(run: Path, description: str, todo: str) -> dict[str, Any]:
 def explained_config(run: Path, description: str, folder: str, command: str) -> Iterator[None]:
     """Convert errors of a missing or malformed config.json into a RunError."""
     try:
-        yield
+        with files.StoredFile(run / "config.json", description, ANEW).explain_errors():
+            yield
     except FileNotFoundError:
         got, todo = "no config.json in it", f"name the folder that {command} made"
         if hidden := find_interrupted(run):  # faults-R14
             got = "none, because an overwrite was interrupted"
             todo = f"rename the complete run {hidden} to {files.real_path(run).name}"
         raise RunError(say(str(run), folder, got, todo)) from None
-    except (OSError, *files.MALFORMED) as error:
-        raise files.malformed_error(run / "config.json", description, error, ANEW) from error
 
 
 def find_interrupted(run: Path) -> Path | None:

@@ -10,16 +10,15 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from mindref.errors import RunError, say
 from mindref.process import memory
 from mindref.run import atomic
-from mindref.run.stored_json import InvalidValue, check_json
-
-Record = TypeVar("Record")
+from mindref.run.stored_json import InvalidValue
 
 FEWER = "leave out user features of so many values"
 STRANGE_SIZE = "please report it: nothing that belongs there is so long"
@@ -91,68 +90,97 @@ def check_entry(path: Path, base: Path) -> None:
     raise RunError(say(str(path), "a file or a folder", kind, TODO))  # security-R5
 
 
-def check_file(path: Path, description: str, todo: str) -> int:
-    """Return the size of a regular file. Raises RunError, or FileNotFoundError if it is missing."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise unreadable_error(path, description, error) from error
-    except ValueError as error:  # not a valid file name
-        raise RunError(say(str(path), description, error, todo)) from error
-    if not stat.S_ISREG(status.st_mode):  # security-R5
-        raise RunError(say(str(path), description, "no file, but something else", todo))
-    return status.st_size
+class StoredFile(NamedTuple):
+    """A file that mindref wrote and reads: its path, and the description and advice of errors."""
 
+    path: Path
+    description: str
+    todo: str
 
-def read_json(path: Path, description: str, todo: str) -> Any:
-    """Return the value of a JSON file. Raises RunError, or FileNotFoundError if it is missing.
+    def error(self, got: object, expected: str = "") -> RunError:
+        """Return the error of this file; expected: by default its description."""
+        return RunError(say(str(self.path), expected or self.description, got, self.todo))
 
-    At most LONGEST_JSON bytes are read. Deep nesting raises RunError and not RecursionError.
-    """
-    size = check_file(path, description, todo)
-    if size > LONGEST_JSON:  # security-R6
-        expected = f"{description}, {LONGEST_JSON:,} bytes at the most"
-        raise RunError(say(str(path), expected, f"{size:,}", todo))
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:  # security-R8
-        got = "JSON that is nested too deeply"
-        raise RunError(say(str(path), description, got, todo)) from None
-    except OSError as error:
-        raise unreadable_error(path, description, error) from error
-    except ValueError as error:
-        got = f"{type(error).__name__}: {error}"
-        raise RunError(say(str(path), description, got, todo)) from error
+    @contextmanager
+    def explain_errors(self, missing: str = "") -> Iterator[None]:
+        """Convert errors of the system, and values of unexpected types or ranges, into RunError.
 
+        missing: the text for a missing file, without which FileNotFoundError is raised.
+        """
+        try:
+            yield
+        except FileNotFoundError:
+            if not missing:
+                raise
+            raise self.error(missing) from None
+        except OSError as error:  # the file exists: nothing is to be made again
+            stored = self._replace(todo=UNREADABLE)  # faults-R18
+            expected = f"{self.description} that can be read"
+            raise stored.error(error.strerror or str(error), expected) from error
+        except RecursionError:  # security-R8
+            raise self.error("JSON that is nested too deeply") from None
+        except InvalidValue as error:
+            raise self.error(error) from error
+        except MALFORMED as error:  # security-R10
+            is_missing_key = isinstance(error, KeyError)
+            got = f"no {error}" if is_missing_key else f"{type(error).__name__}: {error}"
+            raise self.error(got) from error
 
-def unreadable_error(path: Path, description: str, error: OSError) -> RunError:
-    """Return the error of a file that exists and cannot be read: nothing is to be made again."""
-    reason = error.strerror or str(error)  # faults-R18
-    return RunError(say(str(path), f"{description} that can be read", reason, UNREADABLE))
+    def size(self) -> int:
+        """Return the bytes of a regular file. Raises RunError or FileNotFoundError."""
+        with self.explain_errors():
+            status = self.path.stat()
+        if not stat.S_ISREG(status.st_mode):  # security-R5
+            raise self.error("no file, but something else")
+        return status.st_size
 
+    def check_room(self) -> None:
+        """Raise RunError if the arrays of the file are larger than the available memory."""
+        size, room = self.size(), memory.available_memory()
+        if size > room:  # security-R7
+            expected = f"arrays that fit its memory, {room:,} bytes"
+            raise self._replace(todo="take a larger machine").error(f"{size:,}", expected)
 
-def read_record(path: Path, content: Mapping[str, Any], kind: type[Record], todo: str) -> Record:
-    """Return the content of a JSON file as a dataclass, after checking it (`stored_json`).
+    def check_bytes(self, sha256: object, size: object) -> None:
+        """Raise RunError unless the file has this size and sha256.
 
-    Raises RunError if the content differs from the declaration of `kind`.
-    """
-    try:
-        check_json(content, kind)
-    except InvalidValue as error:
-        raise RunError(error.message(path, todo)) from None
-    return kind(**content)
+        The size is compared first: a file of another size is not read (security-R6).
+        """
+        with self.explain_errors(missing="no file"):
+            actual_size = self.size()
+            got = f"a file of {actual_size:,} bytes, not {size}"
+            if actual_size == size:
+                got = file_digest(self.path)
+        if got != sha256:
+            raise self.error(got, f"sha256 {sha256}")
 
+    def read_json(self) -> Any:
+        """Return the value of a JSON file of at most LONGEST_JSON bytes.
 
-def malformed_error(path: Path, description: str, error: Exception, todo: str) -> RunError:
-    """Return the error of a file with values of unexpected types or ranges: one of MALFORMED."""
-    got = f"{type(error).__name__}: {error}"
-    if isinstance(error, InvalidValue):
-        got = str(error)
-    elif isinstance(error, KeyError):
-        got = f"no {error}"
-    return RunError(say(str(path), description, got, todo))
+        Raises RunError, or FileNotFoundError if the file is missing.
+        """
+        size = self.size()
+        if size > LONGEST_JSON:  # security-R6
+            raise self.error(f"{size:,}", f"{self.description}, {LONGEST_JSON:,} bytes at the most")
+        with self.explain_errors():
+            return json.loads(self.path.read_text(encoding="utf-8"))
+
+    def unseal(self, values: object) -> dict[str, Any]:
+        """Return values without their digest. Raises RunError unless they match the digest.
+
+        It detects flipped bits and settings that were changed by hand.
+        """
+        if not isinstance(values, dict):
+            raise self.error("other JSON")
+        content = {name: value for name, value in values.items() if name != SEAL}
+        try:
+            is_whole = values.get(SEAL) == json_digest(content)  # security-R1
+        except RecursionError:  # json.dumps needs more depth than json.loads
+            is_whole = False
+        if not is_whole:
+            got = "one that was damaged or changed by hand"
+            raise self.error(got, f"{self.description} as it was written")
+        return content
 
 
 def write_sealed(
@@ -177,24 +205,6 @@ def sealed(values: Mapping[str, object]) -> dict[str, Any]:
     return {**content, SEAL: json_digest(content)}
 
 
-def unsealed(path: Path, values: object, description: str, todo: str) -> dict[str, Any]:
-    """Return values without their digest. Raises RunError unless they match the digest.
-
-    It detects flipped bits and settings that were changed by hand.
-    """
-    if not isinstance(values, dict):
-        raise RunError(say(str(path), description, "other JSON", todo))
-    content = {name: value for name, value in values.items() if name != SEAL}
-    try:
-        is_whole = values.get(SEAL) == json_digest(content)  # security-R1
-    except RecursionError:  # json.dumps needs more depth than json.loads
-        is_whole = False
-    if not is_whole:
-        expected = f"{description} as it was written"
-        raise RunError(say(str(path), expected, "one that was damaged or changed by hand", todo))
-    return content
-
-
 def json_digest(values: Mapping[str, object]) -> str:
     """Return the sha256 of JSON values, independent of their order."""
     text = json.dumps(values, sort_keys=True)
@@ -205,28 +215,3 @@ def file_digest(path: Path) -> str:
     """Return the sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def check_bytes(path: Path, sha256: object, size: object, description: str, todo: str) -> None:
-    """Raise RunError unless a file has this size and sha256.
-
-    The size is compared first: a file of another size is not read (security-R6).
-    """
-    try:
-        actual_size = check_file(path, description, todo)
-        got = f"a file of {actual_size:,} bytes, not {size}"
-        if actual_size == size:
-            got = file_digest(path)
-    except OSError as error:
-        reason = "no file" if isinstance(error, FileNotFoundError) else error
-        raise RunError(say(str(path), description, reason, todo)) from error
-    if got != sha256:
-        raise RunError(say(str(path), f"sha256 {sha256}", got, todo))
-
-
-def check_room(path: Path, size: int, description: str) -> None:
-    """Raise RunError if a file is larger than the available memory."""
-    room = memory.available_memory()
-    if size > room:  # security-R7
-        expected = f"{description} that fit its memory, {room:,} bytes"
-        raise RunError(say(str(path), expected, f"{size:,}", "take a larger machine"))

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from mindref.errors import RunError, say
 from mindref.run.atomic import write_text
-from mindref.run.files import check_file, unreadable_error
+from mindref.run.files import StoredFile
 from mindref.run.tsv import escape, unescape
 
 TODO = "mindref train --resume RUN writes it again from the log"
-WHAT = "a readable file"
 HEADER = "id\tdense\tcount\ttitle"
 LONGEST = 1 << 27  # bytes of a line: the longest line of a log with every byte escaped
 
@@ -76,8 +75,9 @@ def read_items(path: Path, expected: str | None = None) -> Items:
     proportional to the number of valid lines.
     """
     items, sha256 = Items([], [], []), hashlib.sha256()
-    try:
-        check_file(path, WHAT, TODO)
+    stored = StoredFile(path, "a catalogue", TODO)
+    with stored.explain_errors(missing="no file"):
+        stored.size()  # raises for a pipe
         with path.open("rb") as stream:
             for number in count(1):
                 line = stream.readline(LONGEST)
@@ -90,15 +90,10 @@ def read_items(path: Path, expected: str | None = None) -> Items:
                     raise RunError(say(f"{path}, line {number}", expected_line, got, TODO))
                 if number > 1:
                     add_item(items, path, number, line[:-1].decode("utf-8"))
-    except FileNotFoundError:
-        raise RunError(say(str(path), WHAT, "no file", TODO)) from None
-    except OSError as error:
-        raise unreadable_error(path, "a catalogue", error) from error
-    except UnicodeDecodeError as error:
-        raise RunError(say(str(path), WHAT, error, TODO)) from error
     if expected is not None and sha256.hexdigest() != expected:  # security-R1
-        expected_file = f"the catalogue of the run of {path.parent / 'config.json'}"
-        raise RunError(say(str(path), expected_file, "another one", TODO))
+        raise stored.error(
+            "another one", f"the catalogue of the run of {path.parent / 'config.json'}"
+        )
     return items
 
 

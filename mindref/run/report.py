@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindref.errors import RunError, say
 from mindref.run import files
 
 NAME = "report.json"
-WHAT = "a report of mindref"
 
 
 def save_report(run: Path, report: Mapping[str, object], identity: str) -> None:
@@ -20,9 +18,8 @@ def save_report(run: Path, report: Mapping[str, object], identity: str) -> None:
 
 def load_report(run: Path, identity: str, todo: str) -> dict[str, Any]:
     """Return the report of the run. Raises RunError, or FileNotFoundError if there is none."""
-    path = run / NAME
-    words = files.unsealed(path, files.read_json(path, WHAT, todo), WHAT, todo)
+    stored = files.StoredFile(run / NAME, "a report of mindref", todo)
+    words = stored.unseal(stored.read_json())
     if words.pop("identity", None) != identity:  # security-R2
-        expected = f"the report of the run of {run / 'config.json'}"
-        raise RunError(say(str(path), expected, "that of another", todo))
+        raise stored.error("that of another", f"the report of the run of {run / 'config.json'}")
     return words

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mindref.errors import ConfigError, MindrefError, say
-from mindref.run.files import read_json
+from mindref.run.files import StoredFile
 
 LONGEST_INPUT = 1 << 24  # bytes of a text that is read at once
 OTHER_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket"}
@@ -117,7 +117,7 @@ def files_of(text: str) -> Iterator[Path]:
 def is_run(folder: Path) -> bool:
     """Return whether a folder is a run directory, even if its configuration is damaged."""
     try:
-        values = read_json(folder / "config.json", "the configuration of a run", "")
+        values = StoredFile(folder / "config.json", "the configuration of a run", "").read_json()
     except OSError:
         return False
     except MindrefError:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from mindref.errors import RunError, say
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Sizes, flatten
 from mindref.run import files
@@ -38,7 +37,8 @@ class ShapeProbe:
 def check_model(path: Path, params: Any, catalogue: Catalogue, config: Any, sizes: Sizes) -> None:
     """Raise RunError unless the model of a file matches the settings and the sizes."""
     family = family_of(config.model)
-    try:
+    todo = "train it again: the file does not match the settings of the run"
+    with files.StoredFile(path, "a model of the run", todo).explain_errors():  # security-R10
         if len(catalogue.rows) != sizes.items:
             raise ValueError(f"{len(catalogue.rows)} items, not {sizes.items}")
         rows = len(params.items) if family.by_steps else sizes.items
@@ -47,10 +47,6 @@ def check_model(path: Path, params: Any, catalogue: Catalogue, config: Any, size
             check_trained(params, family, config, sizes)
         else:
             family.check_arrays(params, sizes.items)
-    except files.MALFORMED as error:  # security-R10
-        todo = "train it again: the file does not match the settings of the run"
-        got = f"{type(error).__name__}: {error}"
-        raise RunError(say(str(path), "a model of the run", got, todo)) from error
 
 
 def check_catalogue(catalogue: Catalogue, rows: int, dtype: str) -> None:

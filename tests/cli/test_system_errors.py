@@ -79,7 +79,7 @@ def test_an_unreadable_file_is_not_called_missing(run, name, monkeypatch):
     read = {
         "model.safetensors": array_files.load_arrays,
         "items.tsv": items.read_items,
-        "config.json": lambda path: files.read_json(path, "the configuration", "make it again"),
+        "config.json": lambda path: files.StoredFile(path, "the configuration", "x").read_json(),
     }[name]
     with pytest.raises(RunError, match="Permission denied") as caught:
         read(run / name)

@@ -16,8 +16,8 @@ def test_a_file_above_the_limit_is_not_written(tmp_path, monkeypatch):
     size = path.stat().st_size
     monkeypatch.setattr(files, "LONGEST_JSON", size)
     files.write_sealed(path, {"a": LETTERS})
-    words = files.read_json(path, "words", "")
-    assert files.unsealed(path, words, "words", "") == {"a": LETTERS}
+    stored = files.StoredFile(path, "words", "")
+    assert stored.unseal(stored.read_json()) == {"a": LETTERS}
     monkeypatch.setattr(files, "LONGEST_JSON", size - 1)
     with pytest.raises(RunError, match=rf"words.json: expected {size - 1} bytes .*, got {size}"):
         files.write_sealed(path, {"a": LETTERS})

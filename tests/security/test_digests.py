@@ -27,7 +27,7 @@ def test_the_digest_matches_the_page():
     assert sealed(reordered)["sha256"] == EXAMPLE["sealed"]["sha256"], "in any order"
     assert sealed(EXAMPLE["sealed"]) == EXAMPLE["sealed"]
     path = Path("x.json")
-    assert files.unsealed(path, EXAMPLE["sealed"], "words", "") == EXAMPLE["words"]
+    assert files.StoredFile(path, "words", "").unseal(EXAMPLE["sealed"]) == EXAMPLE["words"]
 
 
 @pytest.mark.rules("security-R1")

@@ -74,7 +74,7 @@ def test_the_type_of_a_file_is_checked_before_it_is_opened(tmp_path):
     (tmp_path / "socket").touch()
     replace_file(tmp_path / "socket", make_socket)
     for read in (
-        lambda path: files.read_json(path, "JSON", ""),
+        lambda path: files.StoredFile(path, "JSON", "").read_json(),
         items.read_items,
         array_files.load_arrays,
     ):

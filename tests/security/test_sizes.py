@@ -80,7 +80,8 @@ def test_malformed_json_raises_or_warns(run, name, text):
 def test_json_too_deep_for_its_digest_raises(tmp_path):
     """The depth that the reader accepts and the digest does not depends on the stack."""
     path = tmp_path / "x.json"
+    stored = files.StoredFile(path, "words", "")
     for depth in range(500, 1000):
         path.write_text(f'{{"a": {"[" * depth}{"]" * depth}}}')
         with pytest.raises(RunError, match=r"x.json: expected words"):
-            files.unsealed(path, files.read_json(path, "words", ""), "words", "")
+            stored.unseal(stored.read_json())

@@ -225,14 +225,15 @@ def verify_export(folder: Path) -> dict[str, Any]:
 
     Raises RunError with the name of a file that is damaged, missing or not listed.
     """
-    path, todo = folder / MANIFEST, "export it again"
-    description = "the manifest of an exported folder"
+    todo = "export it again"
+    stored = files.StoredFile(folder / MANIFEST, "the manifest of an exported folder", todo)
     files.check_folder(folder)
-    try:
-        words = files.read_json(path, description, todo)
+    with stored.explain_errors(missing="no file"):
+        words = stored.read_json()
         if words["format"] != FORMAT:  # security-R3
-            raise RunError(say(f"{path}: format", str(FORMAT), repr(words["format"]), todo))
-        facts = files.unsealed(path, words, description, todo)
+            location = f"{stored.path}: format"
+            raise RunError(say(location, str(FORMAT), repr(words["format"]), todo))
+        facts = stored.unseal(words)
         # never outside the folder
         listed_files = {Path(name).name: x for name, x in facts["files"].items()}
         names = {x.name for x in folder.iterdir()}
@@ -240,11 +241,8 @@ def verify_export(folder: Path) -> dict[str, Any]:
             expected = f"a file that {MANIFEST} lists"  # security-R15
             raise RunError(say(str(folder / name), expected, "another", todo))
         for name, x in listed_files.items():  # security-R15
-            files.check_bytes(folder / name, x["sha256"], x["bytes"], "an exported file", todo)
-    except FileNotFoundError:
-        raise RunError(say(str(path), description, "no file", todo)) from None
-    except files.MALFORMED as error:
-        raise RunError(say(str(path), description, f"{error!r}", todo)) from error
+            exported = files.StoredFile(folder / name, "an exported file", todo)
+            exported.check_bytes(x["sha256"], x["bytes"])
     return facts
 
 

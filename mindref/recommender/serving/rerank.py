@@ -137,14 +137,11 @@ def load_reranker(run: Path, recall_run: Path) -> Model:
 
 def recall_model_digest(recall_run: Path) -> str:
     """Return the sha256 of the model file of a run. Raises RunError if there is none."""
-    path = recall_run / MODEL
-    try:
-        size = files.check_file(path, "a trained model", "train it again")
-        files.check_room(path, size, "arrays")
-        return files.file_digest(path)
-    except OSError as error:
-        got, todo = error.strerror or str(error), "name the recall run with --recall"
-        raise RunError(say(str(path), "a trained model", got, todo)) from error
+    todo = "name the recall run with --recall"
+    stored = files.StoredFile(recall_run / MODEL, "a trained model", todo)
+    with stored.explain_errors(missing="No such file or directory"):
+        stored.check_room()
+        return files.file_digest(stored.path)
 
 
 def check_same_recall_run(run: Path, facts: Mapping[str, Any], recall_run: Path) -> None:

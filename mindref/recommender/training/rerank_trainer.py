@@ -178,18 +178,13 @@ def resume_reranker(
 
 def load_rerank_report(run: Path) -> dict[str, object]:
     """Return the report of a DIN run with the path of the run. Raises RunError if it has none."""
-    path, todo = run / report.NAME, array_files.completion_hint(run)
+    todo = array_files.completion_hint(run)
     identity = checkpoint.run_identity(*checkpoint.load_din_config(run))
-    try:
+    stored = files.StoredFile(run / report.NAME, "the report of a DIN run", todo)
+    with stored.explain_errors(missing="none: it was stopped"):
         words = report.load_report(run, identity, todo)
         check_rerank_report(words)
-        return {"run": str(run), **words}
-    except (OSError, *files.MALFORMED) as error:
-        description = "the report of a DIN run"
-        if not path.exists():
-            got = "none: it was stopped"
-            raise RunError(say(str(path), description, got, todo)) from error
-        raise files.malformed_error(path, description, error, todo) from error
+    return {"run": str(run), **words}
 
 
 class SectionReport(TypedDict):
