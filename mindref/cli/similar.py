@@ -60,4 +60,6 @@ def similar_command(options: SimilarOptions) -> None:
     if output is None:
         lists.write_similar(sys.stdout, answer, form)
     else:
-        print_stderr(*lists.save_similar(output, answer, form))
+        with lists.save_text(output) as (stream, warnings):
+            lists.write_similar(stream, answer, form)
+        print_stderr(*warnings)

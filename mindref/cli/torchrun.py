@@ -80,7 +80,7 @@ def lost_process_message(error: BaseException, trainer: Trainer) -> str:
 
 def train_silently(trainer: Trainer) -> int:
     """Train in a process other than the first, without output; return the exit code."""
-    from mindref.training.engine import Diverged
+    from mindref.training.divergence import Diverged
     from mindref.training.loop import Hooks
 
     ranks = trainer.ranks

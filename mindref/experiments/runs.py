@@ -28,7 +28,7 @@ from mindref.run.metadata import Duration
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.stored_json import Count, Finite, check_json
 from mindref.run.training_data import prepare_training
-from mindref.training.engine import Diverged
+from mindref.training.divergence import Diverged
 from mindref.training.loop import Hooks, Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times

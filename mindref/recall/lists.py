@@ -187,10 +187,3 @@ def write_similar(stream: TextIO, answer: SimilarList, form: str) -> None:
         head = f"similar to {printable(answer.item)}  {printable(answer.title)}".rstrip()
         stream.write(f"{head}\n")
         write_rows(stream, ranked, max((len(printable(x.item)) for x in answer.items), default=0))
-
-
-def save_similar(path: Path, answer: SimilarList, form: str) -> list[str]:
-    """Write a list of similar items to a file atomically. Return warnings. Raises RunError."""
-    with save_text(path) as (stream, warnings):
-        write_similar(stream, answer, form)
-    return warnings

@@ -52,7 +52,8 @@ def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> T
     if np.isnan(scores).any():
         raise DataError(say("top_n_by_score: scores", "numbers", "NaN"))
     masked = scores.astype(np.float64)  # a copy
-    mask_excluded(masked, exclude)
+    if exclude is not None:
+        masked[np.repeat(np.arange(len(exclude)), exclude.lengths), exclude.values] = -np.inf
     list_length = min(n, masked.shape[1])
     ids = np.full((len(masked), n), -1)
     for case, row in enumerate(masked):
@@ -100,12 +101,6 @@ def largest_entries(ids: Ints, values: Array, n: int, is_hidden: Bools) -> tuple
         zeros = without_score[np.isin(without_score, ids, invert=True)][: n - len(ids)]
         ids, values = np.append(ids, zeros), np.append(values, np.zeros(len(zeros)))
     return ids, values
-
-
-def mask_excluded(scores: Array, hidden: Ragged | None) -> None:
-    """Set the scores (C, N) of excluded items to -inf."""
-    if hidden is not None:
-        scores[np.repeat(np.arange(len(hidden)), hidden.lengths), hidden.values] = -np.inf
 
 
 def without_interests(ids: Ints, scores: Array) -> TopN:

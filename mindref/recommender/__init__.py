@@ -99,12 +99,6 @@ class MIND:
         self._params = changed
         return self
 
-    def _use_settings(self, config: Config) -> None:
-        """Add the settings of a run to the parameters, so that they give all its settings."""
-        base = Config.of(self._params["preset"]).to_dict()
-        settings = {k: x for k, x in config.to_dict().items() if x != base[k]}
-        self.set_params(**{**settings, **self.get_params()})
-
     def __repr__(self) -> str:
         """Return the call that makes this estimator: what differs from the preset.
 
@@ -307,7 +301,8 @@ class MIND:
         """
         model, folder = cls(), Path(run)
         model._serve(ServedModel.load(folder, backend, device), folder)
-        model._use_settings(model.served.model.config)
+        settings, defaults = model.served.model.config.to_dict(), model.config.to_dict()
+        model.set_params(**{k: x for k, x in settings.items() if x != defaults[k]})
         identity = checkpoint.run_identity(model.config, model.served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")

@@ -204,13 +204,9 @@ def interest_report(
         statistics = interest_statistics(vectors, active, couplings, mask)
     except DataError:  # K = 1, or histories too short for two interests
         return {}
-    words: dict[str, Any] = {
-        "users": statistics.users,
-        "similarity": statistics.similarity,
-        "share_by_index": statistics.share_by_index.tolist(),
-        "share_by_rank": statistics.share_by_rank.tolist(),
-        "effective_number": statistics.effective_number,
-    }
+    words: dict[str, Any] = statistics._asdict()
+    for name in ("share_by_index", "share_by_rank"):
+        words[name] = words[name].tolist()
     if true_labels is not None:
         with suppress(DataError):  # no user has behaviours of two true interests in the window
             words["recovery"] = interest_recovery(couplings, mask, true_labels, rng)._asdict()
@@ -241,7 +237,11 @@ def evaluate_run(
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """
-    list_lengths = check_list_lengths(list_lengths)
+    lengths = list(list_lengths)
+    if not lengths or not all(is_integer(n) and 1 <= n <= LONGEST for n in lengths):
+        got = value_text(list_lengths, quoted=True)
+        raise ConfigError(say("--at", f"lengths of lists from 1 to {LONGEST}", got))
+    lengths = [int(n) for n in lengths]
     if which not in CASES:
         raise ConfigError(say("evaluate_run: which", " or ".join(CASES), repr(which)))
     check_evaluated(run, protocol)
@@ -272,9 +272,9 @@ def evaluate_run(
         loaded.log, split_cases, which, (split.protocol, config.seed), trainings
     )
     evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
-    check_list_memory(len(cases.users), max(list_lengths))
+    check_list_memory(len(cases.users), max(lengths))
     words, ranked = evaluate_model(
-        served.model, evaluation_set, loaded, which, list_lengths, served.backend
+        served.model, evaluation_set, loaded, which, lengths, served.backend
     )
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]
@@ -283,15 +283,6 @@ def evaluate_run(
     notes |= {**words["notes"], NOT_SAMPLED: len(all_cases.users) - len(cases.users)}
     warnings = [x.warning() for x in trained]
     return {**words, "exclude_seen": exclude_seen, "warnings": warnings, "notes": notes}
-
-
-def check_list_lengths(lengths: Sequence[int]) -> list[int]:
-    """Return lengths of lists. Raises ConfigError unless each is an integer from 1 to LONGEST."""
-    values = list(lengths)
-    if not values or not all(is_integer(n) and 1 <= n <= LONGEST for n in values):
-        got = value_text(lengths, quoted=True)
-        raise ConfigError(say("--at", f"lengths of lists from 1 to {LONGEST}", got))
-    return [int(n) for n in values]
 
 
 def check_shares_items(log: InteractionLog, item_ids: Sequence[str]) -> None:

@@ -34,6 +34,15 @@ class ShapeProbe:
         return np.zeros(shape)
 
 
+def one_row_arrays(config: Any, sizes: Sizes, most: int = 1 << 40) -> dict[str, Array]:
+    """Return arrays of the shapes of a family's parameters; tables of FREE have one row.
+
+    Raises ValueError for an array of more than `most` numbers.
+    """
+    smallest = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
+    return flatten(family_of(config.model).init(ShapeProbe(most), config, smallest))
+
+
 def check_model(path: Path, params: Any, catalogue: Catalogue, config: Any, sizes: Sizes) -> None:
     """Raise RunError unless the model of a file matches the settings and the sizes."""
     family = family_of(config.model)
@@ -44,7 +53,7 @@ def check_model(path: Path, params: Any, catalogue: Catalogue, config: Any, size
         rows = len(params.items) if family.by_steps else sizes.items
         check_catalogue(catalogue, rows, config.dtype)
         if family.by_steps:
-            check_trained(params, family, config, sizes)
+            check_trained(params, config, sizes)
         else:
             family.check_arrays(params, sizes.items)
 
@@ -60,15 +69,13 @@ def check_catalogue(catalogue: Catalogue, rows: int, dtype: str) -> None:
         raise ValueError(f"rows {ids.min(initial=0)} to {ids.max(initial=-1)} of a table of {rows}")
 
 
-def check_trained(params: Any, family: Any, config: Any, sizes: Sizes) -> None:
+def check_trained(params: Any, config: Any, sizes: Sizes) -> None:
     """Raise ValueError unless arrays have the shapes and the dtype of the family's `init`.
 
     sizes: sizes of the data, from the same run.
     """
     arrays = flatten(params)
-    probe = ShapeProbe(sum(x.size for x in arrays.values()) + 1)
-    smallest = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
-    expected_arrays = flatten(family.init(probe, config, smallest))
+    expected_arrays = one_row_arrays(config, sizes, sum(x.size for x in arrays.values()) + 1)
     if sorted(arrays) != sorted(expected_arrays):
         raise ValueError(f"arrays {', '.join(arrays)}")
     for name, expected in expected_arrays.items():

@@ -129,7 +129,11 @@ class Service:
 
     async def recommend(self, request: Request) -> Response:
         """Answer POST /recommend."""
-        check_content_type(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
+        # a web page of another origin cannot send this type
+        if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:  # serving-R16
+            got = repr(content_type[:80]) if content_type else "none"
+            raise RequestError(415, say("content-type", CONTENT_TYPE, got))
         recommend_request = parse_request(await read_body(request))
         if self.pending >= self.max_pending:  # serving-R14
             return overload_response("a free worker thread", f"{self.pending} pending requests")
@@ -163,13 +167,6 @@ class Service:
         routes = f"POST {RECOMMEND}, GET {HEALTH} or GET {METRICS}"
         message = say("path", routes, f"{request.method} {request.url.path}")
         return error_response(error.status_code, message, dict(error.headers or {}))
-
-
-def check_content_type(value: str) -> None:
-    """Raise RequestError for another type. A web page of another origin cannot send this type."""
-    if value.partition(";")[0].strip().lower() != CONTENT_TYPE:  # serving-R16
-        got = repr(value[:80]) if value else "none"
-        raise RequestError(415, say("content-type", CONTENT_TYPE, got))
 
 
 async def read_body(request: Request) -> bytes:

@@ -115,7 +115,7 @@ def diagnose_batch(
         tables = ("items", "first.items", "second.items")
         lost = [row for name in tables for row in rows.get(name, ())]
         return Diagnosis(items=items_with_rows(batch, catalogue, lost), rows=rows)
-    size = len(histories_of(batch).mask)
+    size = len(getattr(batch, "shared", batch).histories.mask)
     users = []
     with np.errstate(all="ignore"):
         for position in range(size):
@@ -142,12 +142,6 @@ def user_batch(batch: Any, position: int) -> Any:
         else:
             parts[name] = x if x is None else x[row]
     return batch._replace(**parts)
-
-
-def histories_of(batch: Any) -> mind.Histories:
-    """Return the histories of the batch of any family."""
-    histories: mind.Histories = getattr(batch, "shared", batch).histories
-    return histories
 
 
 def items_with_rows(batch: Any, catalogue: Catalogue, rows: Sequence[int]) -> tuple[int, ...]:

@@ -28,8 +28,6 @@ from mindref.ops.embedding import RowGradient
 from mindref.training import divergence, optimiser
 from mindref.training.divergence import Diagnosis, Diverged
 
-__all__ = ["ReferenceEngine", "Diverged", "Engine", "BackendEngine", "check_finite", "make_engine"]
-
 
 class Engine(Protocol):
     """Interface: take steps and return the state."""
@@ -197,10 +195,3 @@ def diagnose_step(engine: Any, batch: Any) -> Diagnosis:
         )
     except Exception:  # a failed diagnosis must not mask the divergence
         return Diagnosis()
-
-
-def check_finite(loss: float, step: int) -> float:
-    """Return the loss. Raises Diverged if it is not finite."""
-    if not np.isfinite(loss):
-        raise Diverged(step, str(loss), Diagnosis())
-    return loss

@@ -15,7 +15,6 @@ from mindref.models.parameters import flatten
 from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
     prepare_recall_log,
-    recall_function,
 )
 from mindref.training.batch_loader import RerankBatchLoader, draw_without_replacement
 from mindref.training.loop import Hooks
@@ -36,7 +35,7 @@ def served():
 
 
 def candidates_of_run(histories, profiles, n):
-    return recall_function(served())(histories, profiles, n).items
+    return recall_trainer().recall(histories, profiles, n).items
 
 
 def loader(candidates=candidates_of_run, **changes):
@@ -57,6 +56,9 @@ def listing(*items):
 def din_trainer(**changes):
     config = DinConfig(**{**SMALL, **changes})
     return RerankTrainer(Path("unused"), served(), config, None)
+
+
+recall_trainer = cache(din_trainer)
 
 
 @pytest.mark.rules("din-R14")

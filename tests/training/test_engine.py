@@ -13,7 +13,8 @@ from mindref.errors import BackendError, ConfigError
 from mindref.models.family import check_trainable
 from mindref.models.parameters import Gradients, flatten, unflatten
 from mindref.training.batch_loader import BatchLoader
-from mindref.training.engine import Diverged, ReferenceEngine, make_engine
+from mindref.training.divergence import Diverged
+from mindref.training.engine import ReferenceEngine, make_engine
 from mindref.training.loop import step_learning_rate
 from mindref.training.optimiser import State as Moments
 from tests.runs import trainer

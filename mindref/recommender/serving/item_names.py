@@ -138,13 +138,3 @@ class ItemNames:
 def fold_title(title: str) -> str:
     """Return a title without case and repeated spaces, to compare titles."""
     return " ".join(title.split()).casefold()
-
-
-def unknown_behaviours_line(
-    subject: str, unknown: Sequence[str], total: int, hint: str = ""
-) -> str:
-    """Return the line on behaviours with unknown items: their number and the first items."""
-    counts = f"{subject}: {len(unknown)} of {total} behaviours"
-    names = join_names(dict.fromkeys(unknown), quoted=True)
-    text = f"{counts} have items that are not in the catalogue or untrained: {names}"
-    return f"{text}; {hint}" if hint else text

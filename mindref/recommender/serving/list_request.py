@@ -17,6 +17,7 @@ import numpy as np
 from mindref.arguments import Count, check_arguments, check_path_argument
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
+from mindref.data.quoting import join_names
 from mindref.recall.retrieval import ItemFilter
 from mindref.recommender.serving.item_lists import (
     ItemLists,
@@ -24,7 +25,6 @@ from mindref.recommender.serving.item_lists import (
     read_item_lists,
     resolve_lists,
 )
-from mindref.recommender.serving.item_names import unknown_behaviours_line
 from mindref.recommender.serving.served_model import ServedModel
 
 
@@ -147,7 +147,10 @@ def encode_histories(
             raise served.names.unknown_error(names, subject, titles=titles, hint=hint)
         if origin is not Origin.PERSON:  # recall-R50: to find close titles is slow
             hint = hint or served.names.hint(names, titles=titles)
-        warnings = [unknown_behaviours_line(subject, names, len(names) + len(rows.values), hint)]
+        counts = f"{subject}: {len(names)} of {len(names) + len(rows.values)} behaviours"
+        text = "have items that are not in the catalogue or untrained"
+        line = f"{counts} {text}: {join_names(dict.fromkeys(names), quoted=True)}"
+        warnings = [f"{line}; {hint}" if hint else line]
     profiles = served.unknown_profile(len(rows))
     return RequestedUsers(range(len(rows)), rows, profiles, unknown, warnings)
 
@@ -182,11 +185,7 @@ def join_rows(first: Ragged | None, second: Ragged | None) -> Ragged | None:
     """Return rows with the values of the first, then those of the second. None has no values."""
     if first is None or second is None:
         return second if first is None else first
-    offsets = first.offsets + second.offsets
-    values = np.empty(offsets[-1], np.int64)
-    # a value moves by the number of values of the other argument before it
-    shift = np.repeat(second.offsets[:-1], first.lengths)
-    values[np.arange(len(first.values)) + shift] = first.values
-    shift = np.repeat(first.offsets[1:], second.lengths)
-    values[np.arange(len(second.values)) + shift] = second.values
-    return Ragged(offsets, values)
+    rows = [np.repeat(np.arange(len(x)), x.lengths) for x in (first, second)]
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    values = np.concatenate([first.values, second.values])[order]
+    return Ragged(first.offsets + second.offsets, values)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mindref.data.batches import pad_histories
-from mindref.data.log import Floats, Ints, Ragged
+from mindref.data.log import Ints, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import DataError, RunError, ShapeError, say
 from mindref.evaluation import metrics
@@ -97,7 +97,14 @@ def rerank_gain(
     for name, chosen in (("all", has_target), ("within", has_hit)):  # din-R19
         old = metrics.metrics_per_case(hits_before[chosen], relevant[chosen], list_lengths)
         new = metrics.metrics_per_case(hits_after[chosen], relevant[chosen], list_lengths)
-        report[name] = {"cases": int(chosen.sum()), **compare_values(old, new, rng)}
+        names = [x for x in old if x.startswith(("hit_rate@", "ndcg@"))]
+        tables = {
+            "before": {x: old[x] for x in names},
+            "after": {x: new[x] for x in names},
+            "gain": {x: new[x] - old[x] for x in names},  # case by case
+        }
+        estimates = {x: metrics.bootstrap_estimates(values, rng) for x, values in tables.items()}
+        report[name] = {"cases": int(chosen.sum()), **estimates}
     list_sizes = (before.items >= 0).sum(axis=1)  # equal in both orders
     auc_before = metrics.auc_per_case(before.scores, hits_before, before.items >= 0)
     auc_after = metrics.auc_per_case(after.scores, hits_after, after.items >= 0)
@@ -105,20 +112,6 @@ def rerank_gain(
     for name, area in areas.items():
         report["within"][name]["gauc"] = metrics.grouped_auc(area, list_sizes, rng)
     return report
-
-
-def compare_values(
-    before: dict[str, Floats], after: dict[str, Floats], rng: np.random.Generator
-) -> dict[str, object]:
-    """Return estimates of two tables of values per case, and of their difference."""
-    names = [name for name in before if name.startswith(("hit_rate@", "ndcg@"))]
-    gain = {name: after[name] - before[name] for name in names}  # din-R19: case by case
-    tables = {
-        "before": {name: before[name] for name in names},
-        "after": {name: after[name] for name in names},
-        "gain": gain,
-    }
-    return {name: metrics.bootstrap_estimates(values, rng) for name, values in tables.items()}
 
 
 def load_reranker(run: Path, recall_run: Path) -> Model:

@@ -15,10 +15,10 @@ from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, say
 from mindref.evaluation import LIST_LENGTHS
 from mindref.models.family import family_of
-from mindref.models.parameters import Sizes, flatten
+from mindref.models.parameters import Sizes
 from mindref.process.memory import PROGRAM_BYTES, usable_memory, warn_if_too_large
 from mindref.run.training_data import PreparedLog
-from mindref.run.validate import FREE, ShapeProbe
+from mindref.run.validate import FREE, one_row_arrays
 
 INTERACTION_BYTES = 40
 ID_BYTES = 150
@@ -105,16 +105,9 @@ def state_bytes(config: Config, sizes: Sizes, backend: str) -> int:
 
 def count_parameters(config: Config, sizes: Sizes) -> int:
     """Return the number of parameters of a family that is trained by steps."""
-    family = family_of(config.model)
-    one = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
-    shapes = {
-        name: x.shape for name, x in flatten(family.init(ShapeProbe(1 << 40), config, one)).items()
-    }
     rows = {name: getattr(sizes, field or "users") for name, field in FREE.items()}
-    total = 0
-    for name, shape in shapes.items():  # the first axis is that of one row
-        total += int(np.prod(shape, dtype=object)) * int(rows.get(name, 1))
-    return total
+    arrays = one_row_arrays(config, sizes)
+    return sum(x.size * int(rows.get(name, 1)) for name, x in arrays.items())
 
 
 def evaluation_bytes(prepared: PreparedLog, config: Config) -> int:

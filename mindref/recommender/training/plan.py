@@ -130,21 +130,17 @@ def plan_training(
         source = Source.of(data, reading) if reading else source.moved(data)
     start = None
     if start_from is not None:
-        if steps_of is None and (data is None or is_unchanged(source, facts)):
+        # a log to which interactions were added has more bytes
+        is_unchanged = data is None or (
+            source == Source.from_metadata(facts["source"])
+            and source.size() == facts.get("log_bytes", -1)
+        )
+        if steps_of is None and is_unchanged:
             check_start_split(start_from, facts, protocol)
         start = WarmStart.open(start_from, keep_moments=bool(keep_moments), is_command=True)
         start.check(new_config)
     exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
     return TrainingPlan({"": new_config}, source, protocol, exclude, start)
-
-
-def is_unchanged(source: Source, facts: Mapping[str, Any]) -> bool:
-    """Return whether a log is the file of a run, with the same options and as many bytes.
-
-    facts: of the run. A log to which interactions were added has more bytes.
-    """
-    is_same = source == Source.from_metadata(facts["source"])
-    return is_same and source.size() == facts.get("log_bytes", -1)
 
 
 def plan_fit(

@@ -6,7 +6,7 @@ order of recall and in DIN's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -50,9 +50,6 @@ from mindref.training.loop import initial_state
 
 LIST_LENGTH = 10  # N of the metrics
 
-Recall = Callable[[Ragged, Ints, int], TopN]
-"""(histories, profiles, n) -> the top-n items of a recall run, as in serving."""
-
 
 class RerankTrainer(TrainingRun):
     """Training of DIN on the candidates of a recall run, without a run directory if `run` is None.
@@ -70,7 +67,6 @@ class RerankTrainer(TrainingRun):
         self.backend_name = served.backend_name
         served.require_vectors("--recall", "a run with vectors of items")
         prepared = prepare_recall_log(served)
-        self.recall = recall_function(served, exclude_seen=served.facts["exclude_seen"])
         task = prepared.task._replace(candidates=lambda *cases: self.recall(*cases).items)
         state = initial_state(config, task.sizes)
         if config.init_items == "recall":
@@ -86,6 +82,14 @@ class RerankTrainer(TrainingRun):
         digest = recall_model_digest(self.recall_run)
         recall = {"run": str(real_path(self.recall_run)), "model": digest}
         return {"recall": recall, **super().facts()}
+
+    def recall(self, histories: Ragged, profiles: Ints, n: int) -> TopN:
+        """Return the top-n items of the recall run for each history, as in serving."""
+        seen = ItemFilter(exclude=histories if self.served.facts["exclude_seen"] else None)
+        model, backend = self.served.model, self.served.backend
+        return recommend_batch(model, histories, profiles, n=n, item_filter=seen, backend=backend)[
+            0
+        ]
 
     def candidates(self, cases: EvaluationCases, n: int) -> tuple[Ints, TopN]:
         """Return profiles of cases, and the top-n items of the recall run for each case."""
@@ -109,19 +113,6 @@ class RerankTrainer(TrainingRun):
         summary: dict[str, object] = {"recall": str(self.recall_run)}
         summary |= {**self.ending(), **gains}
         return self.save_report(summary)
-
-
-def recall_function(served: ServedModel, *, exclude_seen: bool = True) -> Recall:
-    """Return the function that recalls with a trained run."""
-
-    def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
-        seen = ItemFilter(exclude=histories if exclude_seen else None)
-        ranked, _ = recommend_batch(
-            served.model, histories, profiles, n=n, item_filter=seen, backend=served.backend
-        )
-        return ranked
-
-    return recall
 
 
 def prepare_recall_log(served: ServedModel) -> PreparedLog:

@@ -24,7 +24,7 @@ from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files, checkpoint, files
 from mindref.run.source import IN_MEMORY
 from mindref.run.training_data import PreparedLog
-from mindref.run.validate import ShapeProbe
+from mindref.run.validate import one_row_arrays
 from mindref.shapes import Array, Bools
 from mindref.training import optimiser
 from mindref.training.loop import TrainingState
@@ -158,10 +158,8 @@ def changes_shape(old: Config, new: Config, name: str) -> bool:
 
 def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the parameters for one item and one row of user features."""
-    num_features = len(config.user_features)
-    sizes = Sizes(items=1, item_rows=1, profile_rows=1, profile_features=num_features, users=1)
-    params = family_of(config.model).init(ShapeProbe(most=1 << 40), config, sizes)
-    return {name: x.shape for name, x in flatten(params).items()}
+    sizes = Sizes(items=1, item_rows=1, profile_rows=1, profile_features=len(config.user_features))
+    return {name: x.shape for name, x in one_row_arrays(config, sizes).items()}
 
 
 def settings_text(config: Config, names: Sequence[str]) -> str:
@@ -186,19 +184,17 @@ def start_state(
     served = start.served
     rows = item_table_rows(served, log, config)
     tables = {"items": rows, "profile": profile_rows(served.vocabulary, prepared.vocabulary)}
-    drawn, earlier = flatten(fresh.params), flatten(served.model.params)
-    arrays = {name: map_rows(earlier[name], tables.get(name), x) for name, x in drawn.items()}
+
+    def mapped(earlier: Mapping[str, Array], new: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: map_rows(earlier[name], tables.get(name), x) for name, x in new.items()}
+
+    arrays = mapped(flatten(served.model.params), flatten(fresh.params))
     fill_new_values(arrays["items"], rows, log, config)
     fill_new_items(arrays["items"], rows, task.catalogue)
     moments = fresh.moments
     if start.moments is not None:  # model-R58
-        first, second = (
-            {name: map_rows(earlier[name], tables.get(name), x) for name, x in zeros.items()}
-            for earlier, zeros in (
-                (start.moments.first, moments.first),
-                (start.moments.second, moments.second),
-            )
-        )
+        first = mapped(start.moments.first, moments.first)
+        second = mapped(start.moments.second, moments.second)
         moments = moments._replace(first=first, second=second)
     params = unflatten(arrays, type(fresh.params))
     return fresh._replace(params=params, moments=moments), rows

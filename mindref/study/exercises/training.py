@@ -21,7 +21,7 @@ from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
 from mindref.training import optimiser
 from mindref.training.batch_loader import BatchLoader, Task
-from mindref.training.engine import check_finite
+from mindref.training.divergence import Diagnosis, Diverged
 
 AdamStep = Callable[..., tuple[Array, Array, Array]]
 """The function of exercise 17."""
@@ -76,7 +76,9 @@ def compute_losses(
     moments, losses = optimiser.init(flatten(params)), []
     for number, batch in enumerate(batches, 1):
         loss, saved = mind.loss(params, batch, catalogue, config, ops)
-        losses.append(check_finite(float(loss), number))
+        if not np.isfinite(loss):
+            raise Diverged(number, str(float(loss)), Diagnosis())
+        losses.append(float(loss))
         observe(saved)
         gradients = flatten_gradients(mind.backward(saved, ops=ops))
         rate = optimiser.learning_rate(config.learning_rate, config.decay, number - 1, steps)
