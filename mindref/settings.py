@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
+from functools import partial
 from typing import Any, TypeVar
 
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say, value_text
@@ -96,15 +97,11 @@ def split_list(value: Any) -> Iterable[object]:
     return value
 
 
-def unchanged(kind: type[Value]) -> Callable[[object], Value]:
-    """Return a function that returns a value of this type and raises TypeError for others."""
-
-    def check(value: object) -> Value:
-        if not isinstance(value, kind):
-            raise TypeError
-        return value
-
-    return check
+def unchanged(kind: type, value: object) -> object:
+    """Return a value of this type. Raises TypeError for other values."""
+    if not isinstance(value, kind):
+        raise TypeError
+    return value
 
 
 def to_integer(value: Any) -> int:
@@ -132,14 +129,14 @@ def to_seconds(value: Any) -> float:
 
 
 CONVERT: dict[type, Callable[[Any], object]] = {
-    bool: unchanged(bool),
+    bool: partial(unchanged, bool),
     int: to_integer,
     float: to_float,
-    str: unchanged(str),
+    str: partial(unchanged, str),
 }
 CONVERT_ITEM: dict[str, Callable[[Any], object]] = {
     "tuple[int, ...]": to_integer,
-    "tuple[str, ...]": unchanged(str),
+    "tuple[str, ...]": partial(unchanged, str),
 }
 TYPE_NAMES = {
     tuple: "a list, or values separated by commas",

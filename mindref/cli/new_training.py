@@ -122,7 +122,7 @@ def print_dry_run(
     as_json: bool,
 ) -> None:
     """Read and split the log, and print the plan of the training."""
-    from mindref.run.folder import check_free
+    from mindref.run.checkpoint import check_free
 
     run = out or next_run_directory(Path("runs"))
     settings.check_writable("--out", run)
@@ -181,7 +181,7 @@ def training_text(training: dict[str, Any]) -> str:
 
 def choose_run_directory(out: Path | None) -> Path:
     """Return the run directory to create. Raises RunError or ConfigError if it is not usable."""
-    from mindref.run.folder import check_free
+    from mindref.run.checkpoint import check_free
 
     settings.check_writable("--out", out or next_run_directory(Path("runs")))
     run = out or claim_run_directory(Path("runs"))

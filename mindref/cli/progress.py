@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, cast
 
@@ -76,10 +76,6 @@ class TolerantStderr:
         with suppress(OSError):
             self.stream.write(text)
         return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts; ignore errors."""
-        self.write("".join(lines))
 
     def flush(self) -> None:
         """Flush; ignore errors."""

@@ -6,7 +6,6 @@ Spec: specs/faults.md, faults-R1, R13 and R18.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 
 from mindref.errors import say
 
@@ -33,7 +32,8 @@ LIBRARY_LIMITS = (
 
 def system_error_message(error: BaseException) -> str:
     """Return the message of an error of the system or of its limits; "" for any other error."""
-    for cause in error_chain(error):
+    cause: BaseException | None = error
+    while cause is not None:
         text = str(cause)
         if isinstance(cause, MemoryError):
             todo = "lower --batch, --window, --width or --top, or raise the memory limit"
@@ -53,15 +53,8 @@ def system_error_message(error: BaseException) -> str:
             return say(
                 "warnings", "no warning as an error", f"{type(cause).__name__}: {text}", todo
             )
-    return ""
-
-
-def error_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, its cause, the cause of the cause, and so on."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
         cause = cause.__cause__
+    return ""
 
 
 def os_error_message(error: OSError) -> str:

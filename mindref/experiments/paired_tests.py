@@ -116,7 +116,10 @@ def draw_samples(
     rows_per_part = max(1, (1 << 22) // users)
     for start in range(0, resamples, rows_per_part):
         rows = min(rows_per_part, resamples - start)
-        of_users = row_counts(rng.integers(0, users, (rows, users)), users)  # experiments-R5
+        drawn = rng.integers(0, users, (rows, users))  # experiments-R5
+        entries = (drawn + np.arange(rows)[:, None] * users).ravel()
+        counts = np.bincount(entries, minlength=rows * users).reshape(rows, users)
+        of_users = counts.astype(float)
         errors = rng.standard_t(seeds - 1, rows) if seeds > 1 else np.zeros(rows)  # experiments-R6
         hits = (of_users @ flat).reshape(rows, num_tables, seeds)
         parts.append(BootstrapSamples(hits, of_users @ present, errors))
@@ -145,13 +148,6 @@ def sampled_means(
     user_variance = np.square(sampled_deviation - deviation).sum(axis=1).mean()
     excess = max(0.0, np.square(deviation).sum() - user_variance) / (seeds - 1)  # experiments-R23
     return means + samples.seed_errors[valid] * np.sqrt(excess / seeds)
-
-
-def row_counts(drawn: Ints, count: int) -> Floats:
-    """Return (rows, count): how often each integer below `count` occurs in each row."""
-    rows = len(drawn)
-    flat = (drawn + np.arange(rows)[:, None] * count).ravel()
-    return np.bincount(flat, minlength=rows * count).reshape(rows, count).astype(float)
 
 
 def percentile_interval(means: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from mindref.recommender.evaluate_run import parse_metric
 from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import REPORT, Trainer
 from mindref.run import atomic, checkpoint, files, lock
-from mindref.run.folder import check_free
+from mindref.run.checkpoint import check_free
 from mindref.run.metadata import Duration
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.stored_json import Count, Finite, check_json

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mindref.experiments.arms import describe_settings
-from mindref.experiments.paired_tests import MIN_PROBABILITY, HitRate, HitRateDifference
+from mindref.experiments.paired_tests import MIN_PROBABILITY, HitRateDifference
 from mindref.experiments.results import (
     AblationResult,
     ArmResult,
@@ -71,9 +71,10 @@ def models_table(result: ComparisonResult) -> ResultTable:
             continue
         for n in result["lengths"]:
             metric = f"hit_rate@{n}"
-            estimate = estimate_cells(arm["metrics"][metric])
+            estimate = arm["metrics"][metric]
+            deviation = "" if estimate["sd"] is None else f"{estimate['sd']:.4f}"
             difference = difference_cells((arm["against"] or {}).get(metric))
-            rows.append((arm["label"], str(n), *estimate, *difference))
+            rows.append((arm["label"], str(n), estimate_text(estimate), deviation, *difference))
     title = f"compared with {result['opponent']}, user by user"
     return ResultTable(title, statistics_notes(result), heads, rows)
 
@@ -108,7 +109,7 @@ def trials_table(result: TuningResult) -> ResultTable:
         rows.append((label, settings, *numbers))
     best = trials[result["best"]]
     test = ", ".join(
-        f"{name} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+        f"{name} {estimate_text(row)}"
         for name, row in result["test"].items()
         if name in TEST_METRICS and row["value"] is not None
     )
@@ -155,10 +156,9 @@ def effect_cells(arm: ArmResult, metric: str) -> tuple[str, str, str]:
     return (f"{arm['metrics'][metric]['value']:.4f}", difference, p_holm)
 
 
-def estimate_cells(estimate: HitRate) -> tuple[str, str]:
-    """Return an estimate with its interval, and the standard deviation over seeds."""
-    value = f"{estimate['value']:.4f} [{estimate['low']:.4f}, {estimate['high']:.4f}]"
-    return value, "" if estimate["sd"] is None else f"{estimate['sd']:.4f}"
+def estimate_text(row: Mapping[str, Any]) -> str:
+    """Return an estimate with its interval."""
+    return f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
 
 
 def difference_cells(row: HitRateDifference | None) -> tuple[str, str, str]:

@@ -40,16 +40,12 @@ def read_requirements() -> list[Requirement]:
     requirements = []
     for line in lines:
         match = LINE.fullmatch(line)
-        if match and match[1] not in UNPUBLISHED and applies_here(match[4] or ""):
-            extra = OF_EXTRA.search(match[4] or "")
+        if not match or match[1] in UNPUBLISHED:
+            continue
+        extra, below = OF_EXTRA.search(match[4] or ""), PYTHON_BELOW.search(match[4] or "")
+        if below is None or sys.version_info < (int(below[1]), int(below[2])):
             requirements.append(Requirement(match[1], match[3].strip(), extra[1] if extra else ""))
     return requirements
-
-
-def applies_here(marker: str) -> bool:
-    """Return whether the condition on the version of Python in a marker is true, if it has one."""
-    below = PYTHON_BELOW.search(marker)
-    return below is None or sys.version_info < (int(below[1]), int(below[2]))
 
 
 def install_extra(extra: str, package: str = "mindref") -> str:

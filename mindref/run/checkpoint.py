@@ -32,7 +32,7 @@ from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Tables, flatten, unflatten
 from mindref.models.registry import is_reranker
-from mindref.run import atomic, files, metadata
+from mindref.run import atomic, files, lock, metadata, report
 from mindref.run.array_files import (
     FORMAT,
     MODEL,
@@ -50,7 +50,35 @@ from mindref.training.loop import TrainingState, Validation
 from mindref.training.time_budget import TimeUsed
 
 ANEW = "train anew in another folder"
-FILES = (MODEL, STATE, "config.json", "state.json", "items.tsv", "metrics.jsonl")
+CHOOSE_OUT = "choose another --out, or go on with --resume"
+WRITTEN = (
+    MODEL, STATE, "config.json", "state.json", "items.tsv", "metrics.jsonl", report.NAME,
+)  # fmt: skip
+"""Files of a training; the folder may also contain an export."""
+
+
+def check_free(run: Path, todo: str = CHOOSE_OUT) -> None:
+    """Raise RunError if the folder contains a run or other files, before expensive work.
+
+    Files of a training that was killed before it wrote config.json are allowed.
+    todo: advice if the folder contains a run.
+    """
+    if (run / "config.json").exists():
+        raise RunError(say(str(run), "no run there", "one", todo))
+    begun = {"items.tsv", lock.NAME}
+    entries = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
+    if entries:
+        got = f"other entries, such as {entries[0]!r}"
+        raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
+
+
+def make_folder(run: Path) -> None:
+    """Make the folder of a new run. Raises RunError if it contains a run."""
+    check_free(run)
+    with atomic.explain_errors(run):
+        run.mkdir(parents=True, exist_ok=True)
+        # temporary files of a training that was killed here
+        atomic.remove_leftovers(run, "items.tsv", "config.json")
 
 
 def save_model(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
 
+from mindref.arguments import is_path
 from mindref.run.stored_json import (
     LONGEST_INTEGER,
     Count,
@@ -23,15 +23,7 @@ IDENTITY_FACTS = (
 LARGEST = 1 << 20  # users or items of a built-in catalogue; this many take minutes and a few GB
 
 
-def can_be_path(text: str) -> bool:
-    """Return whether a text can be the path of a file."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # characters that no file name has
-        return False
-
-
-FilePath: TypeAlias = Annotated[str, Rule("the name of a file", can_be_path)]
+FilePath: TypeAlias = Annotated[str, Rule("the name of a file", is_path)]
 CatalogueSize: TypeAlias = Annotated[int, number_range(0, LARGEST, f"at most {LARGEST:,}")]
 Duration: TypeAlias = Annotated[float, number_range(0, 1e12, "seconds from 0 to 1e12")]
 Seed: TypeAlias = Annotated[int, number_range(0, LONGEST_INTEGER, "an integer from 0 to 2^63 - 1")]

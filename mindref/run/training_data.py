@@ -48,10 +48,5 @@ def sample_cases(cases: EvaluationCases, most: int, seed: int) -> EvaluationCase
         return cases
     drawn = make_rng(seed, "validation").permutation(len(cases.users))
     chosen = np.sort(drawn[:most])  # model-R31
-    return select_cases(cases, chosen)
-
-
-def select_cases(cases: EvaluationCases, chosen: Ints) -> EvaluationCases:
-    """Return the cases with these indices."""
     histories, targets = cases.histories.take(chosen), cases.targets.take(chosen)
     return EvaluationCases(cases.users[chosen], histories, targets)

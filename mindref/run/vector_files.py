@@ -56,14 +56,6 @@ class VectorTables(ExitStack, ABC):
     def append(self, name: str, columns: Columns, vectors: Array | None = None) -> None:
         """Append rows to a table: columns of equal length R and vectors (R, D) float32."""
 
-    def write_interests(self, users: Sequence[str], interests: Ints, vectors: Array) -> None:
-        """Append rows: user ids, interests (R,) and vectors (R, D) float32."""
-        self.append("interests", {"user": users, "interest": interests}, vectors)
-
-    def write_histories(self, users: Sequence[str], items: Sequence[str]) -> None:
-        """Append one row for each behaviour: user id and item id."""
-        self.append("histories", {"user": users, "item": items})
-
 
 class NpyTables(VectorTables):
     """Writer of npy and TSV files."""

@@ -75,7 +75,7 @@ def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path):
 @pytest.mark.rules("faults-R11")
 def test_no_write_to_a_closed_terminal_raises(monkeypatch):
     monkeypatch.setattr("sys.stderr", stream := Mock(**{"write.side_effect": OSError}))
-    copy.copy(TolerantStderr()).writelines(["line 1\n", "line 2\n"])
+    copy.copy(TolerantStderr()).write("line 1\nline 2\n")
     stream.write.assert_called_once_with("line 1\nline 2\n")
 
 

@@ -13,8 +13,8 @@ from mindref.errors import RunError, say
 from mindref.recommender.progress_log import send_warnings
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import atomic, checkpoint, files, items, lock, report
+from mindref.run.checkpoint import WRITTEN, check_free
 from mindref.run.files import INDEX
-from mindref.run.folder import WRITTEN, check_free
 
 OF_FIT = "name another folder with run"
 OF_SAVE = "name another folder, or pass overwrite=True to replace the run"

@@ -92,11 +92,13 @@ def write_users(
         computed = compute_interests(served.model, rows, profiles, served.backend, rng)
         vectors = finite_float32(computed.vectors[computed.active])
         cases, interests = np.nonzero(computed.active)  # serving-R2
-        writer.write_interests([names[case] for case in cases], interests, vectors)
+        user_ids = [names[case] for case in cases]
+        writer.append("interests", {"user": user_ids, "interest": interests}, vectors)
         counts["interests"] += len(cases)
         cases = np.repeat(np.arange(len(rows)), rows.lengths)
         items = [ids[item] for item in rows.values]
-        writer.write_histories([names[case] for case in cases], items)  # serving-R3
+        user_ids = [names[case] for case in cases]
+        writer.append("histories", {"user": user_ids, "item": items})  # serving-R3
         counts["behaviours"] += len(cases)
     return counts
 

@@ -22,7 +22,7 @@ from mindref.recommender.held_out import check_start_split
 from mindref.recommender.training.memory_estimate import check_training_memory, count_parameters
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import array_files, checkpoint, report
-from mindref.run.folder import WRITTEN
+from mindref.run.checkpoint import WRITTEN
 from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
 from mindref.settings import without_step_limit

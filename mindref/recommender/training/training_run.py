@@ -20,7 +20,7 @@ from mindref.models.parameters import Catalogue, copy_params
 from mindref.models.servable_items import find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
 from mindref.run import array_files, atomic, checkpoint, items, report, validate
-from mindref.run.folder import WRITTEN, make_folder
+from mindref.run.checkpoint import WRITTEN, make_folder
 from mindref.run.source import fingerprint
 from mindref.run.training_data import PreparedLog
 from mindref.training.batch_loader import Task, make_loader
