@@ -110,7 +110,7 @@ class Config:
     pair_loss: str = choice_setting("warp", ("warp", "auc"),
         "loss of a pair of target and negative: weighted by the estimated rank of the target"
         " (warp), or unweighted (auc)")  # fmt: skip
-    similarity: str = choice_setting("bm25", ("bm25", "tfidf", "cosine"),
+    similarity: str = choice_setting("bm25", ("bm25", "tfidf", "cosine"),  # baselines-R12
         "weights of the user-item matrix from which item similarities are computed")  # fmt: skip
     neighbours: int = number_setting(
         500, 1, 1_000_000, "number of most similar items that are stored for each item"

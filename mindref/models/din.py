@@ -6,7 +6,6 @@ recall run. The user vector depends on the candidate, so no index can hold its s
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from mindref.models import mind
 from mindref.models.din_config import DinConfig
 from mindref.models.family import RerankFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
-from mindref.models.parameters import Catalogue, Layer, Sizes
+from mindref.models.parameters import Catalogue, Layer, Sizes, draw_layers, draw_normal
 from mindref.ops import REFERENCE, Operators, embedding, item_attention
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools, Ints, bind_axes, require_bool
@@ -73,21 +72,14 @@ def init(rng: np.random.Generator, config: DinConfig, sizes: Sizes) -> Params:
 
     Values are drawn from rng in the order of `Params`, in float64, then rounded to the dtype.
     """
-    d, q = config.width, config.profile_width
-
-    def normal(shape: tuple[int, int], variance: float) -> Array:
-        return (np.sqrt(variance) * rng.standard_normal(shape)).astype(config.dtype)
-
-    def drawn(*widths: int) -> tuple[Layer, ...]:
-        return tuple(
-            Layer(normal((i, o), 2 / i), np.zeros(o, config.dtype)) for i, o in pairwise(widths)
-        )
-
-    items = normal((sizes.item_rows, d), 1 / d)  # din-R11
-    profile = normal((sizes.profile_rows, q), 1 / d)
-    attention = drawn(item_attention.PARTS * d, *config.attention_hidden, 1)  # din-R12
+    d, q, dtype = config.width, config.profile_width, config.dtype
+    items = draw_normal(rng, (sizes.item_rows, d), 1 / d, dtype)  # din-R11
+    profile = draw_normal(rng, (sizes.profile_rows, q), 1 / d, dtype)
+    widths = (item_attention.PARTS * d, *config.attention_hidden, 1)
+    attention = draw_layers(rng, widths, dtype)  # din-R12
     joined = (3 if config.product else 2) * d + sizes.profile_features * q
-    return Params(items, profile, attention, drawn(joined, *config.hidden, 1))  # din-R12
+    layers = draw_layers(rng, (joined, *config.hidden, 1), dtype)  # din-R12
+    return Params(items, profile, attention, layers)
 
 
 def logits(
@@ -98,9 +90,10 @@ def logits(
     config: DinConfig,
     ops: Operators = REFERENCE,
 ) -> tuple[Array, SavedLogits]:
-    """Map histories and candidates (B, M) to a logit for each candidate (B, M).
+    """Map histories and candidates (B, M) to a logit for each candidate (B, M), the score.
 
-    Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
+    The sigmoid of the paper would not change the order of the candidates. Raises ShapeError for an
+    item that is not in the catalogue, and the errors of the operators.
     """
     sizes = bind_axes("din", items=(histories.items, "BL"), candidates=(candidates, "BM"))
     shape = (sizes["B"], sizes["M"], params.items.shape[1])
@@ -137,18 +130,6 @@ def logits_backward(d_out: Array, saved: SavedLogits, ops: Operators = REFERENCE
     of_history = ops.embedding.backward(d_history[saved.attention.mask], saved.history)  # 1
     items = sum_uses(of_history, of_candidates)  # din-R8: one table, two uses
     return Gradients(items, profile, tuple(Layer(*x) for x in d_attention), layers)
-
-
-def score_candidates(
-    params: Params,
-    histories: mind.Histories,
-    candidates: Ints,
-    catalogue: Catalogue,
-    config: DinConfig,
-    ops: Operators = REFERENCE,
-) -> Array:
-    """Return the logits (B, M); the sigmoid of the paper would not change their order."""
-    return logits(params, histories, candidates, catalogue, config, ops)[0]  # din-R3
 
 
 def loss(

@@ -51,7 +51,7 @@ class Family:
     reads_features: bool = True  # of items and users; else only ids
     in_contract: bool = False  # every backend of level 2 or 3 computes it (specs/backend.md)
     check_config: Callable[[Config], None] = lambda config: None  # raises ConfigError
-    require_packages: Callable[[], None] = lambda: None  # raises ConfigError
+    require_packages: Callable[[], object] = lambda: None  # raises ConfigError
 
     by_steps: ClassVar[bool]  # trained by steps, else fitted in one call
     reranks: ClassVar[bool] = False  # scores candidates of a recall run, else the whole catalogue
@@ -108,40 +108,14 @@ class FittedFamily(Family):
 
     by_steps: ClassVar[bool] = False
 
-    fit: Callable[..., FittedParams]  # (sequences, sizes, config, **numbers) -> parameters
+    fit: Callable[[Ragged, Sizes, Config], FittedParams]  # of training sequences (T rows)
     check_arrays: Callable[[Mapping[str, Array], int], None]  # raises ValueError; items N
-    interests: Callable[..., tuple[Array, Bools]] | None = None
+    interests: Callable[[FittedParams, Ragged, Config], tuple[Array, Bools]] | None = None
     items: Callable[[FittedParams], Array] | None = None  # parameters -> item vectors (N, D)
-    scores: Callable[..., Array] | None = None  # -> (C, N)
-    fit_settings: Mapping[str, str] = field(default_factory=dict)
-    serving_settings: Mapping[str, str] = field(default_factory=dict)
-    """Argument of `fit`, or of `interests` and `scores` -> the setting that has its value."""
+    scores: Callable[[FittedParams, Ragged, Config], Array] | None = None  # -> (C, N)
+    memory: Callable[[Config, Sizes], int] = lambda config, sizes: 0
+    """Return about how many numbers a fit keeps, if they are many."""
     reads_features: bool = False
-
-    def fit_sequences(self, sequences: Ragged, sizes: Sizes, config: Config) -> FittedParams:
-        """Return the parameters fitted to training sequences (T rows), with the settings."""
-        return self.fit(sequences, sizes, config, **setting_values(config, self.fit_settings))
-
-    def user_interests(
-        self, params: FittedParams, histories: Ragged, config: Config
-    ) -> tuple[Array, Bools]:
-        """Return `interests` of histories (C rows), with the settings."""
-        assert self.interests is not None
-        return self.interests(
-            params, histories, config, **setting_values(config, self.serving_settings)
-        )
-
-    def history_scores(self, params: FittedParams, histories: Ragged, config: Config) -> Array:
-        """Return `scores` of histories (C rows), with the settings."""
-        assert self.scores is not None
-        return self.scores(
-            params, histories, config, **setting_values(config, self.serving_settings)
-        )
-
-
-def setting_values(config: Config, names: Mapping[str, str]) -> dict[str, object]:
-    """Return argument -> value of its setting."""
-    return {argument: getattr(config, setting) for argument, setting in names.items()}
 
 
 def family_of(name: str) -> Any:

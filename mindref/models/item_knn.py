@@ -15,38 +15,27 @@ from scipy import sparse
 
 from mindref.config import Config
 from mindref.data.log import Ragged
-from mindref.errors import ConfigError, say
 from mindref.models.family import FittedFamily
 from mindref.models.interactions import interaction_weights
 from mindref.models.parameters import FittedParams, Sizes, check_shapes
 from mindref.shapes import Array, Bools, Ints
 
-SIMILARITIES = ("bm25", "tfidf", "cosine")
 BLOCK = 1 << 22  # similarities in memory before the largest are selected, 50 MB
 
 
 def fit_item_knn(
-    sequences: Ragged,
-    sizes: Sizes,
-    config: Config,
-    *,
-    similarity: str,
-    neighbours: int,
-    k1: float,
-    b: float,
-    needed: Ints | None = None,
+    sequences: Ragged, sizes: Sizes, config: Config, *, needed: Ints | None = None
 ) -> FittedParams:
     """Return the similarity of items, a sparse matrix (N, N) as data, indices and indptr.
 
     Each row has the `neighbours` most similar items of an item; the item itself may be one. k1 and
     b are parameters of bm25 and ignored otherwise. needed: ids of the items that have rows; the
     rows of other items are empty. Default: all. Takes 16 bytes per similarity that is kept, at most
-    16 `neighbours` per row, and BLOCK numbers. Raises ConfigError for an unknown similarity.
+    16 `neighbours` per row, and BLOCK numbers.
     """
-    if similarity not in SIMILARITIES:  # baselines-R12
-        raise ConfigError(say("similarity", " or ".join(SIMILARITIES), repr(similarity)))
+    neighbours = config.neighbours
     user_items = interaction_weights(sequences, sizes.items)
-    weights = item_weights(user_items, similarity, k1, b)
+    weights = item_weights(user_items, config.similarity, config.k1, config.b)
     users = weights.T.tocsr()
     ids = np.arange(sizes.items) if needed is None else np.unique(needed)  # baselines-R21
     rows, products = weights[ids], np.minimum(count_products(user_items)[ids], sizes.items)
@@ -137,16 +126,15 @@ def largest_mask(values: Array, ids: Ints, count: int) -> Bools:
     return mask
 
 
-def score_neighbours(
-    arrays: FittedParams, histories: Ragged, config: Config, *, decay: float = 1.0
-) -> Array:
+def score_neighbours(arrays: FittedParams, histories: Ragged, config: Config) -> Array:
     """Map histories (C rows) to a score of every item (C, N), float64; zeros for an empty history.
 
     The score is the sum of the similarities to the items of the history, weighted by decay^r,
-    where r behaviours follow the item. The result takes 8 C N bytes. Raises ShapeError for an item
-    outside the catalogue, ConfigError for the decay.
+    where r behaviours follow the item and decay is `history_decay`. The result takes 8 C N bytes.
+    Raises ShapeError for an item outside the catalogue.
     """
-    item_scores: Array = sparse_scores(similarity_matrix(arrays), histories, decay).toarray()
+    similar = similarity_matrix(arrays)
+    item_scores: Array = sparse_scores(similar, histories, config.history_decay).toarray()
     return item_scores
 
 
@@ -185,6 +173,5 @@ FAMILY = FittedFamily(
     fit=fit_item_knn,
     scores=score_neighbours,
     check_arrays=check_similarities,
-    fit_settings={"similarity": "similarity", "neighbours": "neighbours", "k1": "k1", "b": "b"},
-    serving_settings={"decay": "history_decay"},
+    memory=lambda config, sizes: 2 * config.neighbours * sizes.items,
 )

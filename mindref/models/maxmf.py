@@ -21,17 +21,6 @@ from mindref.ops import REFERENCE, Operators, embedding
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools, Ints
 
-__all__ = [
-    "Batch",
-    "Gradients",
-    "Params",
-    "backward",
-    "init",
-    "fit_interests",
-    "loss",
-    "project_moved_rows",
-]
-
 
 class Params(NamedTuple):
     """The parameters of MaxMF."""

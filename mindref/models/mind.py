@@ -139,17 +139,7 @@ def loss(
     negatives, s3 = item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
     power = config.effective_power  # model-R14
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
-    out, s5 = ops.sampled_softmax.forward(  # 5 ()
-        user,
-        target,
-        negatives,
-        batch.target,
-        batch.negatives,
-        batch.target_log_expected,
-        batch.negative_log_expected,
-        temperature=config.temperature,
-        normalise=config.normalise,
-    )
+    out, s5 = sampled_loss(user, target, negatives, batch, config, ops)  # 5 ()
     return out, Saved(s1, s2, s3, s4, s5)
 
 
@@ -162,6 +152,24 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Operators = REFERENCE) -> Gr
     of_history, profile, bilinear, layers = interests_backward(d_users, saved.interests, ops)  # 1
     items = sum_uses(of_history, of_target, of_negatives)  # model-R10: one table, three uses
     return Gradients(items, profile, bilinear, layers)
+
+
+def sampled_loss(
+    user: Array, target: Array, negatives: Array, batch: Batch, config: Config, ops: Operators
+) -> tuple[Array, sampled_softmax.Saved]:
+    """Return the mean loss () of user vectors (B, D), targets (B, D) and negatives (S, D)."""
+    out, saved = ops.sampled_softmax.forward(
+        user,
+        target,
+        negatives,
+        batch.target,
+        batch.negatives,
+        batch.target_log_expected,
+        batch.negative_log_expected,
+        temperature=config.temperature,
+        normalise=config.normalise,
+    )
+    return out, saved
 
 
 def behaviour_vectors(

@@ -5,7 +5,7 @@ Spec: specs/model.md. Gradients have the same names; those of tables are row-spa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -102,18 +102,26 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes, extra_inputs: i
     profile_width = sizes.profile_features * config.profile_width
     widths = (width + profile_width + extra_inputs, *config.hidden, width)  # model-R21
 
-    def normal(shape: tuple[int, int], variance: float) -> Array:
-        return (np.sqrt(variance) * rng.standard_normal(shape)).astype(config.dtype)
+    dtype, variance = config.dtype, config.init_scale**2 / width  # model-R20
+    items = draw_normal(rng, (sizes.item_rows, width), variance, dtype)
+    profile = draw_normal(rng, (sizes.profile_rows, config.profile_width), variance, dtype)
+    bilinear = draw_normal(rng, (width, width), variance, dtype)
+    return Params(items, profile, bilinear, draw_layers(rng, widths, dtype))
 
-    variance = config.init_scale**2 / width  # model-R20
-    items = normal((sizes.item_rows, width), variance)
-    profile = normal((sizes.profile_rows, config.profile_width), variance)
-    bilinear = normal((width, width), variance)
-    layers = tuple(
-        Layer(normal((i, o), 2 / i), np.zeros(o, config.dtype))  # model-R20: He et al. 2015
+
+def draw_normal(
+    rng: np.random.Generator, shape: tuple[int, int], variance: float, dtype: str
+) -> Array:
+    """Return N(0, variance) of the shape, drawn in float64 and rounded to the dtype."""
+    return (np.sqrt(variance) * rng.standard_normal(shape)).astype(dtype)
+
+
+def draw_layers(rng: np.random.Generator, widths: Sequence[int], dtype: str) -> tuple[Layer, ...]:
+    """Return the initial layers between successive widths: weights He, zero biases."""
+    return tuple(
+        Layer(draw_normal(rng, (i, o), 2 / i, dtype), np.zeros(o, dtype))  # model-R20: He 2015
         for i, o in pairwise(widths)
     )
-    return Params(items, profile, bilinear, layers)
 
 
 def flatten(params: Tables) -> dict[str, Array]:

@@ -86,7 +86,7 @@ def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
     for start in range(0, len(histories), size):
         cases = range(start, min(start + size, len(histories)))
         rows = Ragged.of([histories.row(r)[-config.window :] for r in cases])
-        yield family.history_scores(model.params, rows, config)
+        yield family.scores(model.params, rows, config)
 
 
 def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
@@ -98,7 +98,7 @@ def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tup
     if not family.by_steps:
         offsets = np.concatenate([[0], np.cumsum(histories.mask.sum(axis=1))])
         rows = Ragged(offsets, histories.items[histories.mask])
-        return *family.user_interests(model.params, rows, model.config), None
+        return *family.interests(model.params, rows, model.config), None
     ops = operators_of(backend, model.config)
     vectors, active, saved = family.interests(
         model.params, histories, model.catalogue, model.config, ops

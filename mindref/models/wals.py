@@ -7,7 +7,10 @@ in closed form. Recent behaviours can have larger weights.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 
@@ -16,40 +19,39 @@ from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
 from mindref.models.family import FittedFamily
-from mindref.models.interactions import (
-    import_implicit,
-    interaction_weights,
-    one_thread,
-    require_library,
-)
+from mindref.models.interactions import interaction_weights
 from mindref.models.parameters import FittedParams, Sizes, check_shapes
+from mindref.process.requirements import install_extra
+from mindref.process.threads import one_blas_thread
 from mindref.shapes import Array, Bools
 
 
-def fit_wals(
-    sequences: Ragged,
-    sizes: Sizes,
-    config: Config,
-    *,
-    factors: int = 64,
-    regularization: float = 0.01,
-    alpha: float = 1.0,
-    iterations: int = 15,
-) -> FittedParams:
+def import_implicit() -> ModuleType:
+    """Return the module of `implicit` that fits. Raises ConfigError if it is not installed."""
+    try:
+        return import_module("implicit.cpu.als")
+    except ImportError as error:  # baselines-R4
+        expected, todo = "the package implicit, which fits wals", install_extra("baselines")
+        raise ConfigError(say("model", expected, "none installed", todo)) from error
+
+
+def fit_wals(sequences: Ragged, sizes: Sizes, config: Config) -> FittedParams:
     """Return the factors of items (N, D) float32, and regularization and alpha, () each.
 
     An item of the history has confidence alpha, any other item 1. Initial values depend on
     config.seed. Raises ConfigError if the package `implicit` is not installed, or if the least
     squares have no unique solution. An example is regularization 0 with more factors than items.
     """
-    make = import_implicit("cpu.als").AlternatingLeastSquares
+    make = import_implicit().AlternatingLeastSquares
     weights = interaction_weights(sequences, sizes.items)
-    with one_thread():
+    # with several threads the order of sums depends on the machine (baselines-R1)
+    with one_blas_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         model = make(
-            factors=factors,
-            regularization=regularization,
-            alpha=alpha,
-            iterations=iterations,
+            factors=config.width,
+            regularization=config.regularization,
+            alpha=config.confidence,
+            iterations=config.sweeps,
             use_cg=False,  # exact solves, as in `fold_in`
             num_threads=1,
             random_state=make_rng(config.seed, "parameters"),
@@ -57,11 +59,11 @@ def fit_wals(
         try:
             model.fit(weights, show_progress=False)  # baselines-R13
         except ValueError as error:  # implicit: the solve failed
-            raise unsolvable_error(regularization) from error
+            raise unsolvable_error(config.regularization) from error
     return {
         "items": np.ascontiguousarray(model.item_factors, np.float32),
-        "regularization": np.array(regularization, np.float64),
-        "alpha": np.array(alpha, np.float64),
+        "regularization": np.array(config.regularization, np.float64),
+        "alpha": np.array(config.confidence, np.float64),
     }
 
 
@@ -71,17 +73,16 @@ def item_factors(arrays: FittedParams) -> Array:
     return factors
 
 
-def user_factors(
-    arrays: FittedParams, histories: Ragged, config: Config, *, decay: float = 1.0
-) -> tuple[Array, Bools]:
+def user_factors(arrays: FittedParams, histories: Ragged, config: Config) -> tuple[Array, Bools]:
     """Map histories (C rows) to the factors of their users (C, 1, D) and active (C, 1), all true.
 
-    The confidence of an item of the history is alpha decay^r, where r behaviours follow it.
-    Raises ShapeError for an item outside the catalogue. Raises ConfigError for the decay, or if
+    The confidence of an item of the history is alpha decay^r, where r behaviours follow it and
+    decay is `history_decay`. Raises ShapeError for an item outside the catalogue, ConfigError if
     the least squares have no unique solution.
     """
     factors = arrays["items"]
-    confidence = interaction_weights(histories, len(factors), decay=decay) * float(arrays["alpha"])
+    weights = interaction_weights(histories, len(factors), decay=config.history_decay)
+    confidence = weights * float(arrays["alpha"])
     exact = factors.astype(np.float64)
     gram = exact.T @ exact + float(arrays["regularization"]) * np.eye(exact.shape[1])
     users = np.zeros((len(histories), 1, exact.shape[1]), factors.dtype)
@@ -123,12 +124,6 @@ FAMILY = FittedFamily(
     interests=user_factors,
     items=item_factors,
     check_arrays=check_factors,
-    require_packages=require_library,  # baselines-R4
-    fit_settings={
-        "factors": "width",
-        "regularization": "regularization",
-        "alpha": "confidence",
-        "iterations": "sweeps",
-    },
-    serving_settings={"decay": "history_decay"},
+    require_packages=import_implicit,  # baselines-R4
+    memory=lambda config, sizes: config.width * (sizes.users + sizes.items),
 )

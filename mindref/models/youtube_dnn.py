@@ -129,17 +129,8 @@ def loss(
     users, _, s1 = user_vectors(params, batch.histories, catalogue, config, ops)  # 1 (B, 1, D)
     target, s2 = mind.item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = mind.item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
-    out, s4 = ops.sampled_softmax.forward(  # 4, youtube_dnn-R7: the vector itself, no query
-        users[:, 0],
-        target,
-        negatives,
-        batch.target,
-        batch.negatives,
-        batch.target_log_expected,
-        batch.negative_log_expected,
-        temperature=config.temperature,
-        normalise=config.normalise,
-    )
+    # 4, youtube_dnn-R7: the vector itself, no query
+    out, s4 = mind.sampled_loss(users[:, 0], target, negatives, batch, config, ops)
     return out, Saved(s1, s2, s3, s4)
 
 

@@ -6,7 +6,6 @@ Spec: specs/baselines.md, "Special cases"; specs/metrics.md, metrics-R24 and R25
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,9 @@ from mindref.models.parameters import Sizes
 from mindref.recall.top_n import TopN, empty_top_n, row_range, top_n_by_sparse_score, write_cases
 
 # baselines-R17: the settings of item_knn beside a model, which were selected on validation cases
-SETTINGS: dict[str, Any] = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5}
-DECAY = 0.7
+CONFIG = Config(
+    model="item_knn", similarity="bm25", neighbours=500, k1=1.2, b=0.5, history_decay=0.7
+)
 WINDOW = 50  # behaviours of a history; the 51st from the end has a weight of 2e-8
 MAX_PAIRS = 4_000_000_000  # products of a fit, in the order of 15 seconds
 BLOCK = 1 << 22  # scores in memory at once, at most 50 MB
@@ -35,25 +35,20 @@ def item_knn_top_n(
     """
     from mindref.models import item_knn  # imports SciPy
 
-    config, sizes = Config.of("mind"), Sizes(items, items, 0, 0)
     histories = last_entries(histories, WINDOW)
     arrays = item_knn.fit_item_knn(
         limit_pairs(train, MAX_PAIRS),
-        sizes,
-        config,
-        similarity=SETTINGS["similarity"],
-        neighbours=SETTINGS["neighbours"],
-        k1=SETTINGS["k1"],
-        b=SETTINGS["b"],
+        Sizes(items, items, 0, 0),
+        CONFIG,
         needed=histories.values,  # baselines-R21
     )
     similar = item_knn.similarity_matrix(arrays)
-    rows = max(1, BLOCK // min(items, WINDOW * SETTINGS["neighbours"]))
+    rows = max(1, BLOCK // min(items, WINDOW * CONFIG.neighbours))
     ranked = empty_top_n(len(histories), n, np.float64)
     for start in range(0, len(histories), rows):
         stop = min(start + rows, len(histories))
         block = row_range(histories, start, stop)
-        scores = item_knn.sparse_scores(similar, block, DECAY)
+        scores = item_knn.sparse_scores(similar, block, CONFIG.history_decay)
         excluded = None if hidden is None else row_range(hidden, start, stop)
         lists = top_n_by_sparse_score(scores, n=n, exclude=excluded)
         write_cases(ranked, slice(start, stop), lists)

@@ -77,7 +77,7 @@ def fit_model(
 
     Without `validate` the validation has no metric.
     """
-    params = family_of(config.model).fit_sequences(task.sequences, task.sizes, config)
+    params = family_of(config.model).fit(task.sequences, task.sizes, config)
     done = optimiser.State(config.steps, {}, {})  # model-R38
     return validate_state(TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1)), validate)
 

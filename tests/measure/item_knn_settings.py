@@ -6,6 +6,7 @@ The split is leave_last_out. All validation cases are evaluated.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from mindref.data.rng import make_rng
@@ -23,9 +24,9 @@ def print_log(path: str) -> None:
     split, items = make_split("leave_last_out", log, make_rng(0, "split")), len(log.item_ids)
     cases = split.validation
     for b in (0.1, 0.25, 0.5, 0.75):
-        baselines.SETTINGS["b"], values = b, []
+        values = []
         for decay in DECAYS:
-            baselines.DECAY = decay
+            baselines.CONFIG = replace(baselines.CONFIG, b=b, history_decay=decay)
             arguments = split.train, cases.histories, items
             ranked = baselines.item_knn_top_n(*arguments, n=10, hidden=cases.histories)
             hit = metrics.hit_mask(ranked.items, cases.targets)

@@ -21,7 +21,7 @@ EVERY = pytest.mark.parametrize("options", DIN_OPTIONS, ids=str)
 
 def scores(w):
     """Return the logits of a world."""
-    return din.score_candidates(w.params, w.histories, w.batch.candidates, w.catalogue, w.config)
+    return din.logits(w.params, w.histories, w.batch.candidates, w.catalogue, w.config)[0]
 
 
 def example_world():

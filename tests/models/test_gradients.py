@@ -54,9 +54,9 @@ def sides(family, saved):
         return passed_of([unit, *unit.layers, *saved.logits.layers])
     if family is maxmf:
         return [*saved.interest, saved.pairs.weights > 0, saved.pairs.weights]
+    passed = passed_of(saved.interests.layers)
     if family is youtube_dnn:
-        return passed_of(saved.interests.layers)
-    passed = passed_of(getattr(saved.interests, "head", saved.interests).layers)
+        return passed
     if saved.attention is None:
         return [*passed, saved.softmax.target_slopes != 0, saved.softmax.negative_slopes != 0]
     scores, active = saved.attention.scores, saved.interests.active

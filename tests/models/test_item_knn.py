@@ -13,13 +13,13 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError
 from mindref.models import item_knn
-from mindref.models.interactions import interaction_weights, one_thread
+from mindref.models.interactions import interaction_weights
 from mindref.models.parameters import Sizes
+from mindref.process.threads import one_blas_thread
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
 
 EXAMPLE = spec_pages.examples("baselines")[0]
-CONFIG = Config.of("mind")
 
 
 def made(seed, users=12, items=9):
@@ -29,17 +29,17 @@ def made(seed, users=12, items=9):
     return [*rows, []]
 
 
-def fitted(rows, items, **changes):
-    numbers = {name: getattr(CONFIG, name) for name in ("similarity", "neighbours", "k1", "b")}
-    sizes = Sizes(items, items, 0, 0)
-    return item_knn.fit_item_knn(Ragged.of(rows), sizes, CONFIG, **{**numbers, **changes})
+def fitted(rows, items, needed=None, **changes):
+    config = Config(model="item_knn", **changes)
+    return item_knn.fit_item_knn(Ragged.of(rows), Sizes(items, items, 0, 0), config, needed=needed)
 
 
 SMALL = fitted(made(5, users=20), 9, neighbours=4)
 
 
-def scored(histories, arrays=SMALL, **changes):
-    return item_knn.score_neighbours(arrays, Ragged.of(histories), CONFIG, **changes)
+def scored(histories, arrays=SMALL, decay=1.0):
+    config = Config(model="item_knn", history_decay=decay)
+    return item_knn.score_neighbours(arrays, Ragged.of(histories), config)
 
 
 def dense(arrays):
@@ -106,11 +106,12 @@ def test_a_second_fit_in_blocks_of_any_size_gives_the_same_bytes(block, monkeypa
         (CosineRecommender, {"similarity": "cosine"}),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Method expects CSR input")
 def test_similarities_equal_those_of_implicit(recommender, options):
     numbers = {name.upper(): x for name, x in options.items() if name != "similarity"}
     model = recommender(K=20, num_threads=1, **numbers)
     rows = made(9, users=300, items=60)
-    with one_thread():
+    with one_blas_thread():
         model.fit(interaction_weights(Ragged.of(rows), 60), show_progress=False)
     got = dense(fitted(rows, 60, neighbours=20, **options))
     expected = model.similarity.toarray()
@@ -147,7 +148,7 @@ def test_an_invalid_number_or_similarity_raises():
     for decay in (0.0, -0.5, 1.5, float("nan")):
         message = f"decay: expected a number above 0 and at most 1, got {decay}"
         with raises_exactly(ConfigError, message):
-            scored([[0]], decay=decay)
+            interaction_weights(Ragged.of([[0]]), 9, decay=decay)
     with raises_exactly(ConfigError, "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"):
         fitted([[0, 1]], 2, similarity="jaccard")
 

@@ -10,7 +10,7 @@ from mindref.conformance.tolerances import SOLVED
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, ShapeError
-from mindref.models import interactions, item_knn, wals
+from mindref.models import item_knn, wals
 from mindref.models.parameters import Sizes
 from mindref.process.requirements import install_extra
 from tests import spec_pages
@@ -19,15 +19,16 @@ from tests.models import test_item_knn as knn
 from tests.models.test_item_knn import history_weights, made
 
 EXAMPLE = spec_pages.examples("baselines")[1]
-CONFIG = Config.of("mind")
 
 
-def fitted(rows, items, config=CONFIG, **changes):
-    return wals.fit_wals(Ragged.of(rows), Sizes(items, items, 0, 0), config, **changes)
+def fitted(rows, items, **changes):
+    config = Config(model="wals", **changes)
+    return wals.fit_wals(Ragged.of(rows), Sizes(items, items, 0, 0), config)
 
 
-def folded(arrays, histories, **changes):
-    return wals.user_factors(arrays, Ragged.of(histories), CONFIG, **changes)
+def folded(arrays, histories, decay=1.0):
+    config = Config(model="wals", history_decay=decay)
+    return wals.user_factors(arrays, Ragged.of(histories), config)
 
 
 def given_arrays(factors, regularization, alpha):
@@ -71,28 +72,24 @@ def test_a_user_is_the_solution_of_the_least_squares(history, decay, alpha):
 @pytest.mark.parametrize(("alpha", "iterations"), [(1.0, 1), (6.0, 1), (6.0, 4)])
 def test_an_iteration_solves_for_the_users_and_then_for_the_items(alpha, iterations):
     rows = made(3)
-    numbers = {"regularization": 0.7, "alpha": alpha}
-    arrays = fitted(rows, 9, factors=6, iterations=iterations, **numbers)
-    rng = make_rng(CONFIG.seed, "parameters")
+    arrays = fitted(rows, 9, width=6, sweeps=iterations, regularization=0.7, confidence=alpha)
+    rng = make_rng(0, "parameters")
     _, factors = (0.01 * rng.random((n, 6), np.float32) for n in (len(rows), 9))
     users_of_items = [[u for u, row in enumerate(rows) if i in row] for i in range(9)]
     for _ in range(iterations):
         users = [fold_in(factors, dict.fromkeys(row, alpha), 0.7) for row in rows]
         factors = [fold_in(users, dict.fromkeys(x, alpha), 0.7) for x in users_of_items]
     np.testing.assert_allclose(arrays["items"], factors, rtol=SOLVED, atol=SOLVED)
-    assert {name: arrays[name] for name in numbers} == numbers
+    assert (arrays["regularization"], arrays["alpha"]) == (0.7, alpha)
 
 
-SMALL = fitted(made(5, users=20), 9, factors=3)
+SMALL = fitted(made(5, users=20), 9, width=3)
 
 
 @pytest.mark.rules("baselines-R1")
 def test_the_same_sequences_and_seed_give_the_same_arrays():
     rows = made(7, users=30)
-    other_seed = Config.of("mind", {"seed": 1})
-    first, second, third = (
-        fitted(rows, 9, config, factors=4)["items"] for config in (CONFIG, CONFIG, other_seed)
-    )
+    first, second, third = (fitted(rows, 9, width=4, seed=seed)["items"] for seed in (0, 0, 1))
     assert first.tobytes() == second.tobytes()
     assert first.tobytes() != third.tobytes()
     assert first.dtype == np.float32
@@ -103,7 +100,7 @@ def test_the_same_sequences_and_seed_give_the_same_arrays():
 def test_least_squares_without_one_answer_are_refused(regularization):
     message = "^regularization: expected as much as makes the least squares solvable, or fewer"
     with pytest.raises(ConfigError, match=message):
-        fitted([[0, 1], [1, 2]], 3, factors=16, regularization=regularization)
+        fitted([[0, 1], [1, 2]], 3, width=16, regularization=regularization)
     singular = given_arrays(np.zeros((3, 2)), 0.0, 1.0)
     with pytest.raises(ConfigError, match=message):
         folded(singular, [[0]])
@@ -153,7 +150,7 @@ def test_without_the_package_only_the_fit_of_wals_raises(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr(interactions, "import_module", missing)
+    monkeypatch.setattr(wals, "import_module", missing)
     message = "model: expected the package implicit, which fits wals, got none"
     with raises_exactly(ConfigError, f"{message} installed; {install_extra('baselines')}"):
         fitted([[0, 1]], 2)

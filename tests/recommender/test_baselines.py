@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mindref import MIND
+from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.data.splits import make_split
@@ -28,9 +29,10 @@ def report(**values):
 def test_item_knn_beside_a_model_is_fitted_to_the_training_sequences():
     log = loaded().log
     split, items = make_split("leave_last_out", log, make_rng(0, "split")), len(log.item_ids)
-    numbers = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5}
-    arrays = item_knn.fit_item_knn(split.train, Sizes(items, items, 0, 0), None, **numbers)
-    scores = item_knn.score_neighbours(arrays, split.test.histories, None, decay=0.7)
+    numbers = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5, "history_decay": 0.7}
+    config = Config(model="item_knn", **numbers)
+    arrays = item_knn.fit_item_knn(split.train, Sizes(items, items, 0, 0), config)
+    scores = item_knn.score_neighbours(arrays, split.test.histories, config)
     ranked = top_n_by_score(scores, n=10, exclude=split.test.histories)
     hit = metrics.hit_mask(ranked.items, split.test.targets)
     expected = metrics.ndcg_at(hit, metrics.count_distinct(split.test.targets), 10).mean()

@@ -12,12 +12,13 @@ from mindref.backend import load_backend as backend_of
 from mindref.config import Config
 from mindref.errors import BackendError, ConfigError
 from mindref.models import registry
-from mindref.models.family import FittedFamily, check_trainable, family_of
+from mindref.models.family import check_trainable, family_of
 from mindref.models.parameters import flatten
 from mindref.models.tower import FAMILIES
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training import training_run
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from mindref.study.models.study_model import open_study_model
@@ -68,7 +69,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(model, run_of, tmp_path):
 def test_a_family_that_is_fitted_is_not_fitted_again(model, tmp_path, monkeypatch):
     run = trained(tmp_path / "run", model=model)
     before = (run / array_files.MODEL).read_bytes()
-    monkeypatch.setattr(FittedFamily, "fit_sequences", None)
+    monkeypatch.setattr(training_run, "fit_model", None)
     assert resume_run(run).train().finished
     assert (run / array_files.MODEL).read_bytes() == before
 

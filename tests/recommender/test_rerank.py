@@ -43,7 +43,7 @@ def score_one(reranker, history, items):
         np.zeros((1, len(history), 0), np.float32), PROFILES[:1],
     )  # fmt: skip
     arguments = users, np.array([items]), reranker.catalogue, reranker.config
-    return din.score_candidates(reranker.params, *arguments)[0]
+    return din.logits(reranker.params, *arguments)[0][0]
 
 
 @pytest.mark.rules("din-R18")

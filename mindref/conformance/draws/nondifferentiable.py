@@ -116,8 +116,7 @@ def largest_bound(function: Callable[[Wrap], dict[str, Any]]) -> float:
 def rectifiers_are_away(params: Any, saved: Any) -> bool:
     """Return whether the ReLU inputs of all active interests are far from 0."""
     active = saved.interests.active.reshape(-1)
-    head = getattr(saved.interests, "head", saved.interests)  # MIND has no separate head
-    for layer, saved_layer in zip(params.layers, head.layers, strict=True):
+    for layer, saved_layer in zip(params.layers, saved.interests.layers, strict=True):
         sums = (saved_layer.x @ layer.weight + layer.bias)[active]
         if saved_layer.passed is not None and smallest_magnitude(sums) < MIN_PRE_ACTIVATION:
             return False

@@ -25,7 +25,7 @@ from mindref.conformance.runner.composed_backend import ComposedBackend
 from mindref.ops import FURTHER
 
 OPERATOR_NAMES = (*OPERATORS, *FURTHER)
-MIND_PLUS = ("ages", "contexts", "head", "__init__")
+MIND_PLUS = ("ages", "__init__")
 
 MODULES = (
     "shapes",

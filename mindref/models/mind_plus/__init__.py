@@ -15,7 +15,8 @@ import numpy as np
 from mindref.config import Config
 from mindref.models import mind, parameters
 from mindref.models.family import Draw, SteppedFamily
-from mindref.models.mind_plus import ages, contexts, head
+from mindref.models.layers import SavedLayers, layers_backward, layers_forward
+from mindref.models.mind_plus import ages
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.ops import REFERENCE, Operators, embedding, label_attention, pooled_softmax, routing
 from mindref.ops import sampled_softmax as sampled
@@ -60,7 +61,9 @@ class SavedMindPlusInterests(NamedTuple):
     positions: ages.Ages
     routing: routing.Saved
     contexts: routing.Saved | None
-    head: head.Saved
+    layers: SavedLayers
+    head: str
+    extra_widths: tuple[int, int]  # of profile and contexts, which are joined to each capsule
     active: Bools  # (B, K)
     mask: Bools  # (B, L)
     learned: bool  # S is learned; else votes are the item vectors
@@ -128,10 +131,16 @@ def mind_plus_interests(
         kind=config.squash,
         log_weights=interest_weights,  # mind_plus-R4
     )
-    # 5 (B, M D)
-    context_vectors, s5 = contexts.forward(matrix, history, mask, context_weights, config, ops)
-    x, s6 = head.forward(capsules, profile, context_vectors, params.layers, config, ops)  # 6 and 7
-    out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12
+    contexts, s5 = pool_contexts(matrix, history, mask, context_weights, config, ops)  # 5 (B, M D)
+    x, s7 = capsules, SavedLayers()
+    if config.head != "none":  # mind_plus-R11
+        extra = np.concatenate([profile, contexts], axis=1)  # 6, mind_plus-R9 (B, P + M D)
+        x = mind.join_profile(capsules, extra)  # 6 (B K, D + P + M D)
+        x, s7 = layers_forward(x, params.layers, config.last_relu, ops)  # 7
+        x = x.reshape(capsules.shape)
+    if config.head == "residual":
+        x = capsules + x  # 7, mind_plus-R10
+    out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12 (B, K, D)
     looked_up = (histories.profile.size, params.profile.shape[1])
     saved = SavedMindPlusInterests(
         history=s1,
@@ -141,7 +150,9 @@ def mind_plus_interests(
         positions=s3,
         routing=s4,
         contexts=s5,
-        head=s6,
+        layers=s7,
+        head=config.head,
+        extra_widths=(profile.shape[1], contexts.shape[1]),
         active=active,
         mask=mask,
         learned=learned,
@@ -153,14 +164,22 @@ def mind_plus_interests_backward(
     d_out: Array, saved: SavedMindPlusInterests, ops: Operators = REFERENCE
 ) -> tuple[RowGradient, RowGradient, Array, Array, tuple[Layer, ...]]:
     """Return the gradients of items (through the history) and of all other parameters."""
-    mask = saved.mask
+    mask, users, width = saved.mask, len(d_out), d_out.shape[2]
     d_x = np.where(saved.active[..., None], d_out, 0)  # 8
-    d_capsules, d_profile, d_contexts, d_layers = head.backward(d_x, saved.head, ops)  # 7 and 6
+    d_capsules, d_layers = d_x, tuple[Layer, ...]()
+    d_extra = np.zeros((users, sum(saved.extra_widths)), d_x.dtype)
+    if saved.head != "none":
+        d_rows, d_layers = layers_backward(d_x.reshape(-1, width), saved.layers, ops)  # 7
+        d_capsules, d_extra = mind.split_profile(d_rows, d_x.shape)  # 6
+    if saved.head == "residual":
+        d_capsules = d_capsules + d_x  # 7
+    d_profile, d_contexts = np.split(d_extra, [saved.extra_widths[0]], axis=1)  # 6
     d_history, d_matrix, _, d_weights = ops.routing.backward(d_capsules, saved.routing)  # 4
-    context_gradients = contexts.backward(d_contexts, saved.contexts, ops)  # 5
-    if context_gradients is not None:
+    if saved.contexts is not None:
+        d_context_capsules = d_contexts.reshape(users, saved.extra_widths[1] // width, width)
+        context_gradients = ops.routing.backward(d_context_capsules, saved.contexts)  # 5
         d_history, d_matrix = d_history + context_gradients[0], d_matrix + context_gradients[1]
-        d_weights = np.concatenate([d_weights, context_gradients[2]], axis=2)
+        d_weights = np.concatenate([d_weights, context_gradients[3]], axis=2)
     d_positions = ages.backward(d_weights[mask], saved.positions)  # 3, mind_plus-R19
     d_profile_rows = ops.embedding.backward(d_profile.reshape(saved.looked_up), saved.profile)  # 2
     if saved.keep is not None:
@@ -168,6 +187,33 @@ def mind_plus_interests_backward(
     d_items = ops.embedding.backward(d_history[mask], saved.history)  # 1
     d_bilinear = d_matrix if saved.learned else d_matrix[:0, :0]
     return d_items, d_profile_rows, d_bilinear, d_positions, d_layers
+
+
+def pool_contexts(
+    matrix: Array, history: Array, mask: Bools, log_weights: Array, config: Config, ops: Operators
+) -> tuple[Array, routing.Saved | None]:
+    """Return the contexts of users, concatenated (B, M D): squashed weighted sums of all votes.
+
+    A context is the capsule of routing with one interest (mind_plus-R6). One call of routing
+    computes all contexts; its couplings are 1 / M, and log M in the weights compensates for them
+    (mind_plus-R7).
+    """
+    users, contexts = len(mask), log_weights.shape[2]
+    if contexts == 0:
+        return np.zeros((users, 0), history.dtype), None
+    shift = history.dtype.type(np.log(contexts))
+    out, saved = ops.routing.forward(
+        history,
+        mask,
+        matrix,
+        np.zeros_like(log_weights),
+        np.ones((users, contexts), np.bool_),
+        iterations=1,
+        gradient="last",
+        kind=config.squash,
+        log_weights=log_weights + shift,
+    )
+    return out.reshape(users, contexts * out.shape[2]), saved  # no -1: the batch may be empty
 
 
 def loss(
@@ -197,17 +243,7 @@ def loss(
         return out, Saved(s1, s2, s3, None, s5)
     power = config.effective_power
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
-    out, s5 = ops.sampled_softmax.forward(  # 5
-        user,
-        target,
-        negatives,
-        shared.target,
-        shared.negatives,
-        shared.target_log_expected,
-        shared.negative_log_expected,
-        temperature=config.temperature,
-        normalise=config.normalise,
-    )
+    out, s5 = mind.sampled_loss(user, target, negatives, shared, config, ops)  # 5 ()
     return out, Saved(s1, s2, s3, s4, s5)
 
 

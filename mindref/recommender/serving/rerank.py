@@ -61,9 +61,8 @@ def score_lists(model: Model, items: Ints, histories: Ragged, profiles: Ints) ->
     for start in range(0, len(items), block):
         cases = slice(start, start + block)
         users = din.histories_without_logits(history[cases], mask[cases], profiles[cases], config)
-        parts.append(
-            din.score_candidates(model.params, users, candidates[cases], model.catalogue, config)
-        )
+        scores, _ = din.logits(model.params, users, candidates[cases], model.catalogue, config)
+        parts.append(scores)
     scores = np.concatenate(parts)
     if not np.isfinite(scores[is_item]).all():
         raise DataError(say("rerank: scores", "finite numbers", "infinity or NaN"))

@@ -96,9 +96,7 @@ def state_bytes(config: Config, sizes: Sizes, backend: str) -> int:
     """
     family = family_of(config.model)
     if not family.by_steps:
-        numbers = {"factors": config.width * (sizes.users + sizes.items)}
-        numbers |= {"neighbours": 2 * config.neighbours * sizes.items}
-        return 8 * sum(count for name, count in numbers.items() if name in family.fit_settings)
+        return 8 * int(family.memory(config, sizes))
     copies = STATE_COPIES.get(backend, OTHER_COPIES)
     return round(copies * np.dtype(config.dtype).itemsize * count_parameters(config, sizes))
 
