@@ -15,6 +15,7 @@ import click
 
 from mindref.cli import settings, signals
 from mindref.cli.progress import is_terminal, progress_bar
+from mindref.cli.settings import flag_option, output_option
 from mindref.cli.streams import print_stderr, print_stdout
 from mindref.errors import BackendError
 
@@ -58,23 +59,14 @@ class ConformOptions:
     older: Annotated[Path | None, click.option(
         "--diff", "older", type=settings.FILE, help="Show the changes since this JSON report."
     )]  # fmt: skip
-    output: Annotated[Path | None, click.option(
-        "--output",
-        type=settings.FILE,
-        help="Also write the JSON report to this file." + settings.REPLACED,
+    output: Annotated[Path | None, output_option(
+        "--output", "Also write the JSON report to this file."
     )]  # fmt: skip
-    markdown: Annotated[Path | None, click.option(
-        "--markdown", type=settings.FILE, help="Write the report as Markdown." + settings.REPLACED
-    )]  # fmt: skip
-    junit: Annotated[Path | None, click.option(
-        "--junit", type=settings.FILE, help="Write the report as JUnit XML." + settings.REPLACED
-    )]  # fmt: skip
-    badge: Annotated[Path | None, click.option(
-        "--badge", type=settings.FILE, help="Write the text for a badge." + settings.REPLACED
-    )]  # fmt: skip
-    fail_fast: Annotated[bool, click.option(
-        "--fail-fast", is_flag=True,
-        help="Stop after the first check that failed, and report only the results so far.",
+    markdown: Annotated[Path | None, output_option("--markdown", "Write the report as Markdown.")]
+    junit: Annotated[Path | None, output_option("--junit", "Write the report as JUnit XML.")]
+    badge: Annotated[Path | None, output_option("--badge", "Write the text for a badge.")]
+    fail_fast: Annotated[bool, flag_option(
+        "--fail-fast", "Stop after the first check that failed, and report only the results so far."
     )]  # fmt: skip
     processes: Annotated[int | None, click.option(
         "--processes", type=click.IntRange(1, 64), metavar="N",

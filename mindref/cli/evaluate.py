@@ -46,9 +46,8 @@ class EvaluateOptions:
         help="Evaluate at most N cases, drawn with the seed of the run; from 0, which is all"
         " [default: the setting test_users of the run; all validation cases].",
     )]  # fmt: skip
-    predictions: Annotated[Path | None, click.option(
-        "--predictions", type=settings.FILE,
-        help="Write the top-n lists as TSV: user, rank, item, score, interest." + settings.REPLACED,
+    predictions: Annotated[Path | None, settings.output_option(
+        "--predictions", "Write the top-n lists as TSV: user, rank, item, score, interest."
     )]  # fmt: skip
     backend: Annotated[str | None, settings.backend_option]
     device: Annotated[str, settings.device_option]

@@ -12,6 +12,7 @@ from typing import Annotated
 import click
 
 from mindref.cli import run_settings, settings
+from mindref.cli.settings import flag_option, output_option
 from mindref.cli.streams import print_stderr, warn_unfinished
 from mindref.errors import ConfigError, say
 
@@ -31,9 +32,7 @@ class RecallOptions:
         help="Items as one CSV row, oldest first: ids, or titles. An id has priority over a title."
         " Write a title with commas in double quotes: '\"Sun, The\",Rain'.",
     )]  # fmt: skip
-    all_users: Annotated[bool, click.option(
-        "--all-users", is_flag=True, help="All users of the run's log."
-    )]  # fmt: skip
+    all_users: Annotated[bool, flag_option("--all-users", "All users of the run's log.")]
     data: Annotated[Path | None, settings.moved_log_option]
     n: Annotated[int, click.option(
         "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
@@ -59,9 +58,7 @@ class RecallOptions:
         "--format", "form", type=click.Choice(FORMATS),
         help="Output format [default: table; tsv for --all-users].",
     )]  # fmt: skip
-    output: Annotated[Path | None, click.option(
-        "--output", type=settings.FILE, help="Write to this file." + settings.REPLACED
-    )]  # fmt: skip
+    output: Annotated[Path | None, output_option("--output", "Write to this file.")]
     shard: Annotated[str | None, click.option(
         "--shard", metavar="I/N", help="With --all-users: only shard I of N shards of the file,"
         " from 1."

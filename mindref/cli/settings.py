@@ -39,6 +39,8 @@ METAVARS = {int: "N", float: "X", tuple: "A,B,..."}
 
 Function = TypeVar("Function", bound=Callable[..., object])
 Result = TypeVar("Result")
+Option = Callable[[Callable[..., object]], Callable[..., object]]
+REPLACED = " An existing file is replaced, unless it is an input or inside a run directory."
 
 
 def add_options(
@@ -69,6 +71,16 @@ def add_options(
         return call
 
     return decorate
+
+
+def flag_option(name: str, text: str) -> Option:
+    """Return an option without a value."""
+    return click.option(name, is_flag=True, help=text)
+
+
+def output_option(name: str, text: str) -> Option:
+    """Return the option of a file that the command writes."""
+    return click.option(name, type=FILE, help=text + REPLACED)
 
 
 def settings_options(function: Function, *, trains: bool = False) -> Function:
@@ -290,8 +302,7 @@ device_option = click.option(
 moved_log_option = click.option(
     "--data", type=PATH, help="New path of the log, if the log has moved."
 )
-quiet_option = click.option("--quiet", is_flag=True, help="Print no progress on standard error.")
-REPLACED = " An existing file is replaced, unless it is an input or inside a run directory."
+quiet_option = flag_option("--quiet", "Print no progress on standard error.")
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print only JSON on standard output."
 )

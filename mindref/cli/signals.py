@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
+Handler = Callable[[int, FrameType | None], None]
 SIGNAL_NAMES = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 SIGNALS = tuple(getattr(signal, name) for name in SIGNAL_NAMES if hasattr(signal, name))
 
@@ -41,22 +42,28 @@ def signal_name(error: BaseException) -> str:
 
 
 @contextmanager
-def raise_on_signals() -> Iterator[None]:
-    """Make the signals raise EndedBySignal in this block; no-op outside the main thread."""
-    changed = []
+def replace_handlers(replaced: Mapping[int, object], handler: Handler) -> Iterator[None]:
+    """Handle signals by `handler` in the block, and restore the handlers after it.
+
+    replaced: number -> handler; a signal with another handler, such as one that the parent process
+    ignores, is unchanged. A handler that the block sets stays. No-op outside the main thread.
+    """
+    is_main = threading.current_thread() is threading.main_thread()  # only it may set handlers
+    before = {n: signal.getsignal(n) for n in replaced}
+    changed = [n for n in replaced if is_main and before[n] is replaced[n]]
+    for number in changed:
+        signal.signal(number, handler)
     try:
-        for number in SIGNALS:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                try:
-                    signal.signal(number, raise_ended)
-                except ValueError:  # not the main thread
-                    break
-                changed.append(number)
         yield
     finally:
         for number in changed:
-            if signal.getsignal(number) is raise_ended:
-                signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) == handler:
+                signal.signal(number, before[number])
+
+
+def raise_on_signals() -> AbstractContextManager[None]:
+    """Make the signals raise EndedBySignal in the block."""
+    return replace_handlers(dict.fromkeys(SIGNALS, signal.SIG_DFL), raise_ended)
 
 
 def ignore_signals() -> None:
@@ -99,15 +106,5 @@ DEFAULT_HANDLERS = {
 def stop_on_signals(stop: StopRequest | None = None) -> Iterator[StopRequest]:
     """Let signals request a stop of the training in this block; ignored signals stay ignored."""
     stop = stop or StopRequest()
-    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+    with replace_handlers(DEFAULT_HANDLERS, stop.on_signal):
         yield stop
-        return
-    before = {number: signal.getsignal(number) for number in DEFAULT_HANDLERS}
-    replaced = [number for number, handler in DEFAULT_HANDLERS.items() if before[number] is handler]
-    for number in replaced:
-        signal.signal(number, stop.on_signal)
-    try:
-        yield stop
-    finally:
-        for number in replaced:
-            signal.signal(number, before[number])

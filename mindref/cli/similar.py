@@ -10,6 +10,7 @@ from typing import Annotated
 import click
 
 from mindref.cli import settings
+from mindref.cli.settings import output_option
 from mindref.cli.streams import print_stderr
 
 FORMATS = ("table", "tsv")
@@ -30,9 +31,7 @@ class SimilarOptions:
     form: Annotated[str | None, click.option(
         "--format", "form", type=click.Choice(FORMATS), help="Output format [default: table].",
     )]  # fmt: skip
-    output: Annotated[Path | None, click.option(
-        "--output", type=settings.FILE, help="Write to this file." + settings.REPLACED
-    )]  # fmt: skip
+    output: Annotated[Path | None, output_option("--output", "Write to this file.")]
     threads: Annotated[int | None, settings.threads_option]
     as_json: Annotated[bool, settings.json_option]
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import click
 
 from mindref.cli import settings
+from mindref.cli.settings import flag_option, output_option
 from mindref.cli.streams import print_stdout
 from mindref.errors import ConfigError, say
 from mindref.run.user_files import read_input_text
@@ -48,12 +49,8 @@ class StudyOptions:
     variant: Annotated[str, click.option(
         "--variant", metavar="NAME", default="", help="Show the steps under a deviation."
     )]  # fmt: skip
-    diff: Annotated[bool, click.option(
-        "--diff", is_flag=True, help="Print the changes since the previous iteration."
-    )]  # fmt: skip
-    backward: Annotated[bool, click.option(
-        "--backward", is_flag=True, help="Start at the first gradient."
-    )]  # fmt: skip
+    diff: Annotated[bool, flag_option("--diff", "Print the changes since the previous iteration.")]
+    backward: Annotated[bool, flag_option("--backward", "Start at the first gradient.")]
     ledger: Annotated[str | None, click.option(
         "--ledger", type=click.Choice(("Se", "S", "e")), default=None,
         help="Print the terms of a gradient: of the votes (Se), of S, or of the items (e).",
@@ -61,24 +58,20 @@ class StudyOptions:
     all_: Annotated[bool, click.option(
         "--all", "all_", is_flag=True, help="With --at: print every row of the tables."
     )]  # fmt: skip
-    plain: Annotated[bool, click.option(
-        "--plain", is_flag=True, help="Print every step without prompts and colours."
-    )]  # fmt: skip
+    plain: Annotated[bool, flag_option("--plain", "Print every step without prompts and colours.")]
     script: Annotated[Path | None, click.option(
         "--script", type=FILE, help="Read commands from a file; # starts a comment."
     )]  # fmt: skip
-    html: Annotated[Path | None, click.option(
-        "--html", type=FILE,
-        help="Write the page, one HTML file that works offline." + settings.REPLACED,
+    html: Annotated[Path | None, output_option(
+        "--html", "Write the page, one HTML file that works offline."
     )]  # fmt: skip
     json_to: Annotated[Path | None, click.option(
         "--json", "json_to", type=FILE,
         help="Write the trace as JSON; - means stdout." + settings.REPLACED,
     )]  # fmt: skip
-    case_study: Annotated[Path | None, click.option(
-        "--case-study", type=FILE,
-        help="Plot couplings and item distributions of users: .svg, .png (extra plot) or .json."
-        + settings.REPLACED,
+    case_study: Annotated[Path | None, output_option(
+        "--case-study",
+        "Plot couplings and item distributions of users: .svg, .png (extra plot) or .json.",
     )]  # fmt: skip
     baseline: Annotated[Path | None, click.option(
         "--baseline", type=settings.FOLDER,

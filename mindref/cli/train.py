@@ -16,7 +16,7 @@ from mindref.cli import run_settings, settings
 from mindref.cli.locking import lock_folder
 from mindref.cli.new_training import choose_run_directory, new_trainer, print_dry_run
 from mindref.cli.reading_options import parse_reading, reading_options
-from mindref.cli.settings import DIN
+from mindref.cli.settings import DIN, flag_option
 from mindref.cli.streams import print_as_warnings, print_stderr
 from mindref.cli.torchrun import (
     exit_immediately,
@@ -91,9 +91,9 @@ class TrainOptions:
         " vectors; new items start at the vector of their features, or at the mean. Log, split,"
         " settings and seen items are those of RUN unless they are given.",
     )]  # fmt: skip
-    keep_moments: Annotated[bool, click.option(
-        "--keep-moments", is_flag=True,
-        help="With --start-from: also keep the moments of Adam [default: they start at zero].",
+    keep_moments: Annotated[bool, flag_option(
+        "--keep-moments",
+        "With --start-from: also keep the moments of Adam [default: they start at zero].",
     )]  # fmt: skip
     recall: Annotated[Path | None, click.option(
         "--recall", type=settings.FOLDER, metavar="RUN",
@@ -114,10 +114,10 @@ class TrainOptions:
     setting_values: Annotated[dict[str, Any], partial(settings.settings_options, trains=True)]
     device: Annotated[str, settings.device_option]
     threads: Annotated[int | None, settings.threads_option]
-    dry_run: Annotated[bool, click.option(
-        "--dry-run", is_flag=True,
-        help="Read and split the log, print what would be trained and written with an estimate of"
-        " the memory, and train nothing.",
+    dry_run: Annotated[bool, flag_option(
+        "--dry-run",
+        "Read and split the log, print what would be trained and written with an estimate of the"
+        " memory, and train nothing.",
     )]  # fmt: skip
     quiet: Annotated[bool, settings.quiet_option]
     as_json: Annotated[bool, settings.json_option]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -77,11 +78,8 @@ def check_thread_variables() -> None:
 
 def is_thread_count(text: str) -> bool:
     """Return whether a text is a number of threads."""
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdecimal()):
-        return False
-    digits = digits.lstrip("0")
-    return len(digits) <= len(str(MAX_THREADS)) and 1 <= int(digits or "0") <= MAX_THREADS
+    match = re.fullmatch("0*([1-9][0-9]{0,3})", text.strip())
+    return match is not None and int(match[1]) <= MAX_THREADS
 
 
 def pool_threads() -> int:

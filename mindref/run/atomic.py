@@ -83,14 +83,10 @@ def write_json(path: Path | str, value: object) -> None:
 def json_bytes(value: object) -> bytes:
     """Return a value as indented JSON in the order of its keys. Raises ValueError for NaN.
 
-    Characters without UTF-8 encoding, as in some file names, are written as escapes.
+    Characters without UTF-8 encoding, as in some file names, are written as escapes of JSON.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        return f"{text}\n".encode()
-    except UnicodeEncodeError:
-        text = json.dumps(value, indent=2, allow_nan=False)
-        return f"{text}\n".encode()
+    return f"{text}\n".encode("utf-8", "backslashreplace")
 
 
 @contextmanager
