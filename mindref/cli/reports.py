@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from mindref.cli.streams import print_stdout
 from mindref.cli.tables import print_table
 from mindref.evaluation import SEEN_TARGETS
 
+if TYPE_CHECKING:
+    from mindref.evaluation.metrics import Estimate
+    from mindref.recommender.training.rerank_trainer import SectionReport
+
 PRINTED_BASELINES = ("item_knn", "popularity")  # baselines-R20: the report also has random
 
 
-class EstimateRow(TypedDict):
-    """A metric with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-Metrics = Mapping[str, EstimateRow]  # by metric
-
-
-class RerankedCases(TypedDict):
-    """Metrics of some cases with the order of recall, with that of DIN, and the difference."""
-
-    before: Metrics
-    after: Metrics
-    gain: Metrics
-    cases: int
-
-
-def print_metrics(metrics: Mapping[str, Metrics], cases: int, which: str = "test") -> None:
+def print_metrics(
+    metrics: Mapping[str, Mapping[str, Estimate]], cases: int, which: str = "test"
+) -> None:
     """Print a row per metric: the model with 95 % intervals, and PRINTED_BASELINES."""
     model, baselines = metrics["model"], [metrics[name] for name in PRINTED_BASELINES]
     rows = [
@@ -48,7 +34,7 @@ def print_gains(report: Mapping[str, Any]) -> None:
     if report["all"] is None:
         print_stdout("no test case has its target among the candidates: there is no metric")
         return
-    parts: dict[str, RerankedCases] = {name: report[name] for name in ("all", "within")}
+    parts: dict[str, SectionReport] = {name: report[name] for name in ("all", "within")}
     rows = [
         (
             name,
@@ -69,7 +55,7 @@ def print_gains(report: Mapping[str, Any]) -> None:
     )
 
 
-def format_estimate(estimate: EstimateRow) -> str:
+def format_estimate(estimate: Estimate) -> str:
     """Return an estimate and its interval; only the estimate if the interval is empty."""
     value, low, high = estimate["value"], estimate["low"], estimate["high"]
     return f"{value:.4f}" if low == high else f"{value:.4f} [{low:.4f}, {high:.4f}]"

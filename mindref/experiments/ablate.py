@@ -29,7 +29,7 @@ from mindref.experiments.results import (
     StepCosts,
     StudyResult,
 )
-from mindref.experiments.runs import EndedRun, ExperimentRuns, seconds_per_thousand
+from mindref.experiments.runs import ExperimentRuns, RunProgress, seconds_per_thousand
 from mindref.experiments.studies import Study, StudyArms, study_arms
 from mindref.process.threads import usable_cores
 
@@ -127,8 +127,8 @@ def arm_verdict(arm: Arm, base: Arm, against: Differences | None) -> str:
 def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> StepCosts:
     """Return the seconds of 1,000 steps of each arm, and the machine."""
 
-    def seconds(runs: Sequence[EndedRun]) -> float | None:
-        steps = sum(run.timed_steps for run in runs)
+    def seconds(runs: Sequence[RunProgress]) -> float | None:
+        steps = sum(run.timed for run in runs)
         return seconds_per_thousand(sum(run.seconds for run in runs), steps)
 
     return {

@@ -27,7 +27,7 @@ from mindref.experiments.arms import (
     run_directory,
 )
 from mindref.experiments.results import ComparedArm, ComparisonResult, EvaluatedRuns
-from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.experiments.runs import ExperimentRuns, RunProgress
 
 Trial = dict[str, object]  # changed settings
 Value = TypeVar("Value")
@@ -67,7 +67,7 @@ class TunedModel(NamedTuple):
     """A model, its trained trials, and the evaluated runs of the chosen trial."""
 
     model: ModelTrials
-    trained: list[EndedRun]  # one for each trial
+    trained: list[RunProgress]  # one for each trial
     chosen: int | None  # None if all diverged
     evaluated: EvaluatedRuns  # one for each seed
 

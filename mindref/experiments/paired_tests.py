@@ -16,6 +16,7 @@ import numpy as np
 from mindref.data.log import Floats, Ints
 from mindref.data.rng import make_rng
 from mindref.errors import RunError, say
+from mindref.evaluation.metrics import Estimate
 from mindref.experiments.first_hits import FirstHits
 from mindref.shapes import Bools
 
@@ -25,12 +26,9 @@ SIGNIFICANCE = 0.05  # for p-values adjusted for all comparisons of a table
 MIN_PROBABILITY = 1e-40  # smaller probabilities are dropped from a sum
 
 
-class HitRate(TypedDict):
+class HitRate(Estimate):
     """The hit rate of an arm at one N."""
 
-    value: float
-    low: float
-    high: float
     sd: float | None  # over seeds; None for one seed
     by_seed: list[float]
 

@@ -14,7 +14,7 @@ from mindref.config import Config
 from mindref.experiments import paired_tests
 from mindref.experiments.first_hits import DEPTH, FirstHits
 from mindref.experiments.paired_tests import Differences, Estimates, EvaluatedCases
-from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.experiments.runs import ExperimentRuns, RunProgress
 
 FORMAT = "mindref experiment 2"
 INTERVALS = ["bootstrap over users", "t over seeds"]  # the second only with several seeds
@@ -166,7 +166,7 @@ class TuningResult(TypedDict):
 
 ExperimentResult: TypeAlias = ComparisonResult | AblationResult | TuningResult
 
-EvaluatedRuns = Sequence[tuple[EndedRun, FirstHits | None]]  # one per seed
+EvaluatedRuns = Sequence[tuple[RunProgress, FirstHits | None]]  # one per seed
 
 
 def result_head(
@@ -226,7 +226,7 @@ def training_outcome(evaluated: EvaluatedRuns) -> TrainingOutcome:
     }
 
 
-def mean_curve(runs: Sequence[EndedRun]) -> list[tuple[int, float]]:
+def mean_curve(runs: Sequence[RunProgress]) -> list[tuple[int, float]]:
     """Return step and mean validation metric, for the steps that all seeds have."""
     values: dict[int, list[float]] = defaultdict(list)
     for run in runs:

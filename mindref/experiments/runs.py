@@ -7,10 +7,11 @@ made.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from mindref.backend import load_backend
 from mindref.config import Config
@@ -32,7 +33,6 @@ from mindref.training.divergence import Diverged
 from mindref.training.loop import Hooks, Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
-PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
 CHOOSE_OTHER = "choose another --out, or remove the folder"
 Watch = Callable[[Config, int], AbstractContextManager[Hooks]]
 
@@ -41,16 +41,18 @@ class ExperimentStopped(Exception):  # not an error: the user stopped it
     """The experiment was stopped. All completed work is on disk."""
 
 
-class EndedRun(NamedTuple):
-    """A finished training."""
+@dataclass(frozen=True)
+class RunProgress:
+    """The progress of a training, as it is stored."""
 
-    planned: PlannedRun
-    value: float | None  # best value of the validation metric; None if it diverged
-    best_step: int
-    seconds: float  # of the timed steps, on the machine that ran them
-    timed_steps: int
+    finished: bool = False
     diverged: str = ""  # why the training has no result
-    curve: Sequence[tuple[int, float]] = ()  # step and validation metric of each validation
+    value: Finite | None = None  # best value of the validation metric; None if it diverged
+    best_step: Count = 0
+    seconds: Duration = 0.0  # of the timed steps, on the machine that ran them
+    timed: Count = 0  # number of timed steps
+    curve: list[tuple[Count, Finite]] = field(default_factory=list)
+    """Step and validation metric of each validation."""
 
 
 class RunListener(NamedTuple):
@@ -79,7 +81,7 @@ class ExperimentRuns:
         self.listener = listener or RunListener()
         self.log = fingerprint(loaded.log)
         self.total = 0  # planned runs
-        self.ended: dict[Path, EndedRun] = {}
+        self.ended: dict[Path, RunProgress] = {}
         self.checked_settings: set[tuple[object, ...]] = set()
 
     def check_run(self, planned: PlannedRun) -> None:
@@ -137,11 +139,11 @@ class ExperimentRuns:
             trainer.create()
         return trainer
 
-    def train_run(self, planned: PlannedRun) -> EndedRun:
+    def train_run(self, planned: PlannedRun) -> RunProgress:
         """Train a run unless it is finished. Raises ExperimentStopped, or RunError as check_run."""
         return self._train_run(planned)[0]
 
-    def evaluate_run(self, planned: PlannedRun) -> tuple[EndedRun, FirstHits | None]:
+    def evaluate_run(self, planned: PlannedRun) -> tuple[RunProgress, FirstHits | None]:
         """Train and evaluate a run unless that is done; no hits (None) if it diverged."""
         run, trainer = self._train_run(planned)
         if run.diverged:
@@ -160,7 +162,7 @@ class ExperimentRuns:
                 first_hits.save_hits(directory, hits)
         return run, hits
 
-    def _train_run(self, planned: PlannedRun) -> tuple[EndedRun, Trainer | None]:
+    def _train_run(self, planned: PlannedRun) -> tuple[RunProgress, Trainer | None]:
         """Return a trained run, and its trainer if one was created."""
         directory = planned.directory
         if self.listener.stop():
@@ -170,21 +172,20 @@ class ExperimentRuns:
         self.check_run(planned)
         title = f"run {len(self.ended) + 1} of {self.total}: {planned.description}"
         progress, trainer = read_progress(directory, self.stored_identity(planned)), None
-        if progress is not None and progress["finished"]:  # experiments-R13
+        if progress.finished:  # experiments-R13
             self.listener.print_line(f"{title}: already trained")
         else:
             with self.run_lock(planned):
                 trainer = self.make_trainer(planned)
                 step = trainer.state.moments.step
                 self.listener.print_line(title + (f": resumed at step {step}" if step else ""))
-                progress = self.train_to_end(trainer, progress or {"seconds": 0.0, "timed": 0})
-                identity = {"identity": self.stored_identity(planned)}
-                files.write_sealed(directory / PROGRESS_FILE, {**progress, **identity})
-        if not progress["finished"]:
+                progress = self.train_to_end(trainer, progress)
+                content = {**asdict(progress), "identity": self.stored_identity(planned)}
+                files.write_sealed(directory / PROGRESS_FILE, content)
+        if not progress.finished:
             raise ExperimentStopped
-        run = EndedRun(planned, *(progress[name] for name in PROGRESS_FIELDS))
-        self.ended[directory] = run
-        return run, trainer
+        self.ended[directory] = progress
+        return progress, trainer
 
     @contextmanager
     def run_lock(self, planned: PlannedRun) -> Iterator[None]:
@@ -199,7 +200,7 @@ class ExperimentRuns:
                 atomic.remove_leftovers(planned.directory, *names)  # faults-R8
             yield
 
-    def train_to_end(self, trainer: Trainer, before: dict[str, Any]) -> dict[str, Any]:
+    def train_to_end(self, trainer: Trainer, before: RunProgress) -> RunProgress:
         """Train to the end or until stopped; return the progress of the run."""
         listener, clock, diverged, finished = self.listener, StepClock(), "", True
         watch = listener.watch or (lambda config, step: nullcontext(Hooks(stop=listener.stop)))
@@ -209,15 +210,15 @@ class ExperimentRuns:
             except Diverged as error:
                 diverged = str(error)  # experiments-R19
         state = trainer.state
-        return {
-            "finished": finished,
-            "diverged": diverged,
-            "value": None if diverged or not state.best_step else state.best_value,
-            "best_step": state.best_step,
-            "seconds": before["seconds"] + clock.seconds,
-            "timed": before["timed"] + clock.steps,
-            "curve": [[validation.step, validation.value] for validation in trainer.validations],
-        }
+        return RunProgress(
+            finished=finished,
+            diverged=diverged,
+            value=None if diverged or not state.best_step else state.best_value,
+            best_step=state.best_step,
+            seconds=before.seconds + clock.seconds,
+            timed=before.timed + clock.steps,
+            curve=[(x.step, x.value) for x in trainer.validations if x.value is not None],
+        )
 
 
 def other_log_error(run: Path, source: Source, facts: Mapping[str, Any]) -> RunError:
@@ -229,31 +230,18 @@ def other_log_error(run: Path, source: Source, facts: Mapping[str, Any]) -> RunE
     return RunError(say(str(run), f"a run on {source.location}", got, CHOOSE_OTHER))
 
 
-class StoredProgress(TypedDict):
-    """The progress of a run, as it is stored."""
-
-    finished: bool
-    diverged: str
-    value: Finite | None
-    best_step: Count
-    seconds: Duration
-    timed: Count
-    curve: list[tuple[Count, Finite]]
-
-
-def read_progress(run: Path, identity: str) -> dict[str, Any] | None:
-    """Return the progress of a run; None if it is missing, damaged or of another run."""
+def read_progress(run: Path, identity: str) -> RunProgress:
+    """Return the progress of a run; that of a new run if it is missing, damaged or of another."""
     stored = files.StoredFile(run / PROGRESS_FILE, "the progress of a run", "")
     try:
-        progress = stored.unseal(stored.read_json())  # security-R1
-        if progress["identity"] != identity:  # security-R2
-            return None
-        fields = {name: progress[name] for name in ("finished", *PROGRESS_FIELDS)}
-        check_json(fields, StoredProgress)
-        may_lack_value = bool(fields["diverged"] or not fields["finished"])
-        return fields if fields["value"] is not None or may_lack_value else None
+        content = stored.unseal(stored.read_json())  # security-R1
+        is_of_run = content.pop("identity", None) == identity  # security-R2
+        check_json(content, RunProgress)
+        progress = RunProgress(**content)
     except (OSError, RunError, *files.MALFORMED):
-        return None  # the checkpoint on disk shows the progress
+        return RunProgress()  # the checkpoint on disk shows the progress
+    lacks_value = progress.finished and not progress.diverged and progress.value is None
+    return progress if is_of_run and not lacks_value else RunProgress()
 
 
 class StepClock:

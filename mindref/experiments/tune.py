@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypedDict
 
 import mindref
 from mindref.backend import Backend
@@ -29,6 +29,14 @@ from mindref.run.stored_json import check_json, number_range
 MetricValue: TypeAlias = Annotated[
     float, number_range(0, sys.float_info.max, "a finite number of at least 0")
 ]
+
+
+class TestMetric(TypedDict):
+    """A metric on the test cases, as the report of a run has it."""
+
+    value: MetricValue | None
+    low: MetricValue | None
+    high: MetricValue | None
 
 
 class TuningPlan(NamedTuple):
@@ -104,9 +112,9 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> T
             "validation": run.value,
             "best_step": run.best_step,
             "diverged": run.diverged,
-            "run": str(run.planned.directory),
+            "run": str(planned_run.directory),
         }
-        for (preset, number), run in zip(trials, ended, strict=True)
+        for (preset, number), planned_run, run in zip(trials, planned, ended, strict=True)
     ]
     result: TuningResult = {
         "format": FORMAT,
@@ -128,15 +136,12 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
     directory = planned.directory
     identity = checkpoint.run_identity(*checkpoint.load_config(directory))
     summary = report.load_report(directory, identity, "remove it")
-    try:
-        rows = dict(summary["metrics"]["test"]["model"])
-        check_json(rows, dict[str, dict[str, MetricValue | None]])
-        is_valid = all({"value", "low", "high"} <= row.keys() for row in rows.values())
-    except files.MALFORMED:
-        is_valid = False
-    if not is_valid or not rows:
-        location, expected = str(directory / report.NAME), "test metrics with intervals"
-        raise RunError(say(location, expected, "other JSON", "remove it"))
+    stored = files.StoredFile(directory / report.NAME, "test metrics with intervals", "remove it")
+    with stored.explain_errors():
+        rows: dict[str, Any] = summary["metrics"]["test"]["model"]
+        check_json(rows, dict[str, TestMetric])
+    if not rows:
+        raise stored.error("none")
     return rows
 
 

@@ -17,6 +17,7 @@ from mindref.experiments.runs import (
     PROGRESS_FILE,
     ExperimentStopped,
     RunListener,
+    RunProgress,
     StepClock,
     read_progress,
     seconds_per_thousand,
@@ -74,7 +75,7 @@ def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one_and_the_time_of_bot
     result = []
     run, _ = runs(RunListener(result.append)).evaluate_run(plan_run(folder))
     assert result == ["run 1 of 0: a run: resumed at step 4"]
-    assert run.timed_steps == 3 + 2, "the first step of each session is not"
+    assert run.timed == 3 + 2, "the first step of each session is not"
     assert run.seconds > 0
     names = ("model.safetensors", "optimiser.safetensors", "hits.safetensors", "report.json")
     assert content(folder, names) == content(finished_run, names)
@@ -104,10 +105,10 @@ def test_lost_hits_are_only_evaluated_again_and_a_lost_state_is_an_error(copy, f
 )  # fmt: skip
 def test_a_malformed_progress_file_is_ignored(copy, name, value):
     identity = json.loads((copy / PROGRESS_FILE).read_text())["identity"]
-    assert read_progress(copy, identity) is not None
+    assert read_progress(copy, identity).finished
     with change_json(copy / PROGRESS_FILE) as note:
         note[name] = value
-    assert read_progress(copy, identity) is None
+    assert read_progress(copy, identity) == RunProgress()
 
 
 @pytest.mark.rules("experiments-R15", "security-R1")

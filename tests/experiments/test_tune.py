@@ -12,7 +12,7 @@ from mindref.config import Config
 from mindref.errors import ConfigError, RunError
 from mindref.experiments import tables, tune
 from mindref.experiments.results import TuningResult
-from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.experiments.runs import ExperimentRuns, RunProgress
 from mindref.kernels.backend import NumbaBackend
 from mindref.presets import PRESETS
 from mindref.run import files, report
@@ -32,7 +32,7 @@ def with_values(monkeypatch, values):
 
     def train_run(self, run):
         value = values[len(self.ended)]
-        self.ended[run.directory] = EndedRun(run, value, 3, 0.0, 0, "" if value else "NaN")
+        self.ended[run.directory] = RunProgress(True, "" if value else "NaN", value, 3)
         return self.ended[run.directory]
 
     evaluated = []
