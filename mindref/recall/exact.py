@@ -68,8 +68,10 @@ def search_top_n(
     check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
     items = np.ascontiguousarray(items)
     catalogue = SearchedItems.of(items, is_allowed)
-    if exclude is not None and catalogue.allowed is not None:
-        exclude = columns_of(exclude, catalogue.allowed)
+    if exclude is not None and is_allowed is not None:
+        rows = exclude.where(is_allowed[exclude.values])
+        # positions among the searched items
+        exclude = Ragged(rows.offsets, np.searchsorted(np.flatnonzero(is_allowed), rows.values))
     result = empty_top_n(len(interests), n, items.dtype)
     num_candidates = min(n + SPARE, len(catalogue))
     if num_candidates == 0:
@@ -204,14 +206,6 @@ def rescore_checked(
         result.interests,
     )
     return result
-
-
-def columns_of(rows: Ragged, allowed: Ints) -> Ragged:
-    """Return rows of item ids as positions among the allowed ids (A,), without other items."""
-    columns = np.searchsorted(allowed, rows.values)
-    is_member = np.append(allowed, -1)[columns] == rows.values
-    kept_rows = rows.where(is_member)
-    return Ragged(kept_rows.offsets, columns[is_member])
 
 
 def unite_lists(lists: Ints, exclude: Ragged, n_items: int) -> Ints:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mindref.data.batches import pad_histories
 from mindref.data.log import Ragged
 from mindref.recall.checks import check_search_inputs
 from mindref.recall.exact import ExactIndex, rescore_candidates, search_top_n, unite_lists
@@ -174,8 +175,9 @@ class ListSearch:
         size = max(1, NUMBERS // max(1, int(rows.lengths.max(initial=1))))
         for start in range(0, len(listed), size):  # recall-R44
             cases = listed[start : start + size]
-            part, padded = self.take(cases), pad_candidates(rows.take(cases))
-            ids = unite_lists(padded, part.excluded, len(items))
+            part, listed_rows = self.take(cases), rows.take(cases)
+            ids, mask = pad_histories(listed_rows, int(listed_rows.lengths.max(initial=1)))
+            ids = unite_lists(np.where(mask, ids, -1), part.excluded, len(items))
             lists = rescore_candidates(
                 part.interests, part.active, items, ids, n=self.n, score=self.score
             )
@@ -276,13 +278,6 @@ def merge_lists(
     united = unite_lists(side_by_side, exclude, len(items))  # recall-R18, R4
     # recall-R19
     return rescore_candidates(interests, active, items, united, n=n, score=score)
-
-
-def pad_candidates(rows: Ragged) -> Ints:
-    """Return ragged rows as one array (R, M), padded with -1."""
-    padded = np.full((len(rows), int(rows.lengths.max(initial=0))), -1)
-    padded[np.arange(padded.shape[1]) < rows.lengths[:, None]] = rows.values
-    return padded
 
 
 def limit_per_interest(ranked: TopN, n: int, per_interest: int) -> TopN:

@@ -67,11 +67,8 @@ def limit_pairs(train: Ragged, max_pairs: int) -> Ragged:
 
 def last_entries(rows: Ragged, length: int) -> Ragged:
     """Return at most the last `length` values of each row."""
-    lengths = np.minimum(rows.lengths, length)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    # each row ends at the same value as before
-    shift = np.repeat(rows.offsets[1:] - offsets[1:], lengths)
-    return Ragged(offsets, rows.values[np.arange(offsets[-1]) + shift])
+    lengths = rows.lengths
+    return rows.slice(np.arange(len(rows)), np.maximum(lengths - length, 0), lengths)
 
 
 def baseline_warnings(reports: Mapping[str, EvaluationReport], n: int) -> list[str]:

@@ -63,7 +63,11 @@ class ExportCheck(NamedTuple):
 
 
 def sample_checked_users(served: ServedModel, users: int) -> CheckedUsers:
-    """Return at most `users` users of the log; drawn histories if the log cannot be read."""
+    """Return at most `users` users of the log.
+
+    If the log cannot be read, they have drawn profiles and histories of at most window + OLDER
+    items.
+    """
     rng = make_rng(served.model.config.seed, "probe", 1)
     try:
         names = served.log.user_ids
@@ -72,23 +76,14 @@ def sample_checked_users(served: ServedModel, users: int) -> CheckedUsers:
         histories = served.servable.select(behaviours)
         origin, warnings = "users of the log", []
     except MindrefError as error:
-        histories, profiles = draw_histories(served, users, rng)
+        lengths = rng.integers(served.model.config.window + OLDER + 1, size=users)
+        histories = served.draw_histories(rng, lengths)
+        sizes = [1 + len(values) for values in served.vocabulary.values.values()]
+        profiles = served.unknown_profile(users) + rng.integers(sizes, size=(users, len(sizes)))
         origin, warnings = "drawn histories", [f"{error}. The file is checked on drawn histories"]
     nobody = served.unknown_profile(1)
     rows = Ragged(np.append(histories.offsets, histories.offsets[-1]), histories.values)
     return CheckedUsers(rows, np.concatenate([profiles, nobody]), origin, warnings)
-
-
-def draw_histories(
-    served: ServedModel, users: int, rng: np.random.Generator
-) -> tuple[Ragged, Ints]:
-    """Return random histories of at most window + OLDER items, and random profiles."""
-    lengths = rng.integers(served.model.config.window + OLDER + 1, size=users)
-    values = rng.choice(len(served.items.ids), lengths.sum(), p=served.draw_probabilities())
-    histories = Ragged(np.concatenate([[0], np.cumsum(lengths)]), values.astype(np.int64))
-    sizes = [1 + len(values) for values in served.vocabulary.values.values()]
-    profiles = served.unknown_profile(users) + rng.integers(sizes, size=(users, len(sizes)))
-    return histories, profiles
 
 
 def check_export(run: RunTower, model: Model, users: CheckedUsers) -> ExportCheck:

@@ -79,7 +79,7 @@ ListRequest.__init__ = check_arguments(ListRequest.__init__)  # type: ignore[met
 class RequestedUsers(NamedTuple):
     """Users whose lists are requested."""
 
-    names: Sequence[Any]  # user ids, or the numbers of the histories
+    names: Sequence[Any]  # user ids, or the numbers of the histories; of a command, ""
     histories: Ragged  # in dense ids of servable items
     profiles: Ints
     unknown: Sequence[list[str]]  # unknown items of each history; empty for users of the log
@@ -152,7 +152,8 @@ def encode_histories(
         line = f"{counts} {text}: {join_names(dict.fromkeys(names), quoted=True)}"
         warnings = [f"{line}; {hint}" if hint else line]
     profiles = served.unknown_profile(len(rows))
-    return RequestedUsers(range(len(rows)), rows, profiles, unknown, warnings)
+    numbers = [""] * len(rows) if origin is Origin.COMMAND else range(len(rows))
+    return RequestedUsers(numbers, rows, profiles, unknown, warnings)
 
 
 def find_users(

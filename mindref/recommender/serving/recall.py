@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.arguments import check_path_argument
-from mindref.data.log import Ints, Ragged
+from mindref.data.log import Ints
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.serving import Interests, Model, compute_interests
@@ -171,10 +171,8 @@ def recall_lists(run: Path, request: ListRequest) -> RequestedLists:
     resolved = resolve_request(served, replace(request, only=only, exclude=exclude))
     notes: list[str] = []
     index = open_run_index(served, request.index, Path(run), notes)
-    users = resolved.users._replace(warnings=[*resolved.users.warnings, *notes])
-    if request.histories is not None:
-        users = users._replace(names=[""] * len(users.names))
-    return RequestedLists(served, index, resolved._replace(users=users), reranker)
+    resolved.users.warnings.extend(notes)
+    return RequestedLists(served, index, resolved, reranker)
 
 
 def open_run_index(served: ServedModel, kind: str, run: Path | None, notes: list[str]) -> Index:
@@ -208,8 +206,7 @@ def open_run_index(served: ServedModel, kind: str, run: Path | None, notes: list
 def probe_interests(served: ServedModel) -> Array:
     """Return interests of histories drawn by item counts, for tuning an index."""
     rng = make_rng(served.model.config.seed, "probe")
-    draws = rng.choice(len(served.items.ids), (NUM_PROBES, 16), p=served.draw_probabilities())
-    rows = Ragged.of(list(draws.astype(np.int64)))
+    rows = served.draw_histories(rng, np.full(NUM_PROBES, 16))
     profiles = served.unknown_profile(len(rows))
     probed = compute_interests(served.model, rows, profiles, served.backend)
     return probed.vectors[probed.active]

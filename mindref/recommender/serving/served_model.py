@@ -175,11 +175,11 @@ class ServedModel:
             unknown.append(unknown_names)
         return Ragged.of(rows), unknown
 
-    def draw_probabilities(self) -> Array:
-        """Return the probability (N,) of each item in drawn histories: by counts, if servable."""
+    def draw_histories(self, rng: np.random.Generator, lengths: Ints) -> Ragged:
+        """Return histories of these lengths (C,), with servable items drawn by their counts."""
         weights = (np.array(self.items.counts, float) + 1) * self.servable.is_servable
-        probabilities: Array = weights / weights.sum()
-        return probabilities
+        values = rng.choice(len(weights), lengths.sum(), p=weights / weights.sum())
+        return Ragged(np.concatenate([[0], np.cumsum(lengths)]), values.astype(np.int64))
 
     def unknown_profile(self, cases: int) -> Ints:
         """Return profiles of users without known features (C, G)."""

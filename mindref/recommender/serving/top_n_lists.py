@@ -58,12 +58,9 @@ def clear_uninformed_lists(ranked: TopN, histories: Ragged) -> TopN:
     Such a model has no information about the user: the order would be that of the ids.
     """
     has_scores = ((ranked.items >= 0) & (ranked.scores != 0)).any(axis=1)
-    cleared = np.flatnonzero((histories.lengths == 0) & ~has_scores)  # recall-R51
-    if len(cleared) == 0:
-        return ranked
-    lists = TopN(ranked.items.copy(), ranked.scores.copy(), ranked.interests.copy())
-    write_cases(lists, cleared, empty_top_n(len(cleared), ranked.items.shape[1], float))
-    return lists
+    is_kept = (histories.lengths > 0) | has_scores  # recall-R51
+    lists = zip(ranked, (-1, -np.inf, -1), strict=True)
+    return TopN(*(np.where(is_kept[:, None], x, padding) for x, padding in lists))
 
 
 def filter_of_rows(item_filter: ItemFilter, servable: ServableItems) -> ItemFilter:

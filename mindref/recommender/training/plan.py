@@ -7,7 +7,7 @@ settings, log, number of steps and start: `mindref train --steps-of RUN` and `--
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class TrainingPlan:
     start: WarmStart | None = None
     run: Path | None = None  # run directory to create; None: results stay in memory
     device: str = "cpu"
+    resumed: Mapping[str, Any] = field(default_factory=dict)  # facts of the run to resume, if any
 
     def describe(self, loaded: LoadedLog, backend: str) -> dict[str, object]:
         """Return the parts of the training as plain values: read, split, train, write and memory.

@@ -66,15 +66,17 @@ class Trainer(TrainingRun):
         if config is None:
             (config,) = plan.configs.values()
         self.plan, self.backend_name = plan, config.backend
-        self.preset_choice: dict[str, object] = {}  # empty if the user named the preset
-        self.start: dict[str, Any] = {}  # of a warm start: run, digest and step of its model
+        # empty if the user named the preset
+        self.preset_choice: dict[str, object] = plan.resumed.get("preset_choice", {})
+        # of a warm start: run, digest and step of its model
+        self.start: dict[str, Any] = plan.resumed.get("start_from", {})
         backend = backend or load_backend(config.backend, plan.device)
         check_trainable(backend, config, several=ranks.several)
         start = plan.start
         if start is not None:
             start.check_items(loaded.log)
         prepared = prepare_training(loaded, plan.protocol, config)
-        trainings = [] if start is None else start.trainings()
+        trainings = earlier_trainings(self.start) if start is None else start.trainings()
         is_command = start is None or start.is_command
         # an error comes before tables are made
         leaks = start_warnings(prepared, config.seed, trainings, is_command=is_command)
@@ -225,17 +227,13 @@ def resume_run(
         exclude_seen=facts["exclude_seen"],
         run=run,
         device=device,
+        resumed=facts,
     )
     trainer = Trainer(plan, source.again(), backend=backend, ranks=ranks)
-    trainer.preset_choice = facts.get("preset_choice", {})
-    trainer.start = facts.get("start_from", {})
     current_facts = trainer.facts()
     for name in ("sizes", "log"):
         if current_facts[name] != facts[name]:
             todo = "the log is another one than that of the run: train anew"
             raise RunError(say(f"{run}: {name}", facts[name], current_facts[name], todo))
-    trainings = earlier_trainings(trainer.start)
-    leaks = start_warnings(trainer.prepared, config.seed, trainings)
-    trainer.warnings = [*left_out_warnings(trainer.start), *leaks]
     trainer.restore(run, {} if data is None else {"source": source.to_dict()})
     return trainer
