@@ -5,7 +5,7 @@ log         the interaction log: interactions by user, dense ids, features
 readers     one module per format; `frames` reads tables in memory
             shared steps: `times`, `side_info`, `assemble`, `quoting` (text of a
             file in messages)
-synthetic   a built-in log with known interests; `synthetic_titles` has its titles
+synthetic   a built-in log with known interests
 protocols   names of the protocols that split a log
 splits      training sequences and the evaluation cases of validation and test
 examples    random training examples, cut from the training sequences

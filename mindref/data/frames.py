@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, Protocol, Unpack
 
 import numpy as np
@@ -27,7 +25,7 @@ from mindref.data.readers.advice import propose_columns, time_hints
 from mindref.data.readers.interactions import id_text
 from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
-from mindref.data.times import times_as_seconds, unmasked_array
+from mindref.data.times import is_missing_value, times_as_seconds, unmasked_array
 from mindref.errors import FOREIGN_ERRORS, DataError, say, value_text
 
 MISSING_ADVICE = "drop the rows without an id, as with dropna()"
@@ -226,15 +224,6 @@ def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
     except DataError:  # the first invalid id is that of the first invalid row
         check_ids(rows, name)
         raise
-
-
-def is_missing_value(value: object) -> bool:
-    """Return whether a value is None, NaN, or a missing value of pandas (NaT, NA)."""
-    if value is None or type(value).__name__ == "NAType":  # comparing NA has no truth value
-        return True
-    if isinstance(value, Decimal):
-        return value.is_nan()
-    return isinstance(value, float | datetime) and value != value
 
 
 def check_ids(rows: Iterable[object], name: str) -> list[str]:

@@ -8,6 +8,7 @@ ties in file order.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -88,16 +89,13 @@ def split_paper(
     `test_fraction` is a fraction of the users, above 0 and below 0.5.
     Errors: `DataError` if fewer than three users have two interactions.
     """
-    train, validation, test = _hold_out_users(log, rng, test_fraction)
 
-    def make_cases(users: Ints) -> EvaluationCases:
+    def target_range(lengths: Ints) -> tuple[Ints, Ints]:
         # the first interaction of a user has no history, so it is never a target
-        targets = rng.integers(1, log.interactions.lengths[users])  # data-R30
-        return _make_cases(log.interactions, users, targets, targets + 1)
+        targets = rng.integers(1, lengths)  # data-R30
+        return targets, targets + 1
 
-    return Split(
-        train, log.interactions.take(train), make_cases(validation), make_cases(test), "paper"
-    )
+    return _split_users(log, rng, test_fraction, target_range, "paper")
 
 
 def split_comirec(
@@ -108,15 +106,8 @@ def split_comirec(
     Spec: data. Source: ComiRec (KDD 2020), section 4 and its code. `test_fraction` as in
     `split_paper`. Errors: `DataError` if fewer than three users have two interactions.
     """
-    train, validation, test = _hold_out_users(log, rng, test_fraction)
-
-    def make_cases(users: Ints) -> EvaluationCases:
-        lengths = log.interactions.lengths[users]
-        return _make_cases(log.interactions, users, lengths * 4 // 5, lengths)  # data-R32
-
-    return Split(
-        train, log.interactions.take(train), make_cases(validation), make_cases(test), "comirec"
-    )
+    # data-R32
+    return _split_users(log, rng, test_fraction, lambda n: (n * 4 // 5, n), "comirec")
 
 
 def split_global_time(
@@ -187,17 +178,30 @@ def _make_cases(interactions: Ragged, users: Ints, start: Ints, stop: Ints) -> E
     )
 
 
-def _hold_out_users(
-    log: InteractionLog, rng: np.random.Generator, fraction: float
-) -> tuple[Ints, Ints, Ints]:
-    """Return the users of training, validation and test, each in ascending order."""
+def _split_users(
+    log: InteractionLog,
+    rng: np.random.Generator,
+    fraction: float,
+    target_range: Callable[[Ints], tuple[Ints, Ints]],
+    protocol: str,
+) -> Split:
+    """Return the split that holds out users: a fraction for validation, and as many for the test.
+
+    target_range: lengths of users -> positions of the first target and after the last target.
+    """
     _check_fractions(fraction, fraction)
     eligible = log.interactions.lengths >= 2
     shuffled = rng.permutation(np.flatnonzero(eligible))
     _require_users(len(shuffled) // 3, "three users with two interactions or more")
     num_test = max(1, round_half_up(exact_fraction(fraction) * len(shuffled)))  # data-R29 data-R31
-    train = np.concatenate([np.flatnonzero(~eligible), shuffled[2 * num_test :]])  # data-R36
-    return np.sort(train), np.sort(shuffled[num_test : 2 * num_test]), np.sort(shuffled[:num_test])
+    # data-R36
+    train = np.sort(np.concatenate([np.flatnonzero(~eligible), shuffled[2 * num_test :]]))
+    cases = []
+    for users in (shuffled[num_test : 2 * num_test], shuffled[:num_test]):
+        users = np.sort(users)
+        start, stop = target_range(log.interactions.lengths[users])
+        cases.append(_make_cases(log.interactions, users, start, stop))
+    return Split(train, log.interactions.take(train), cases[0], cases[1], protocol)
 
 
 def _window_cases(interactions: Ragged, start: Ints, stop: Ints, name: str) -> EvaluationCases:

@@ -4,24 +4,64 @@ Users of an imaginary shop have one to six interests. An interest is a shelf of 
 favourite topic on it. A user takes several items of one interest, then switches, and sometimes
 takes an item of no interest. The shelf of every interaction is known, so that the interests of a
 model can be compared with the true ones.
+
+Titles are invented; their words are in `synthetic_titles.tsv`. A shelf has four topics, and a topic
+has two openings, so that a reader of a list sees the topics of its items.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from mindref.data.log import Feature, Floats, InteractionLog, Ints, Ragged
-from mindref.data.synthetic_titles import SHELVES, TOPICS
 from mindref.errors import ConfigError, say
 
 AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 INTEREST_COUNT_PROBABILITIES = np.array([0.05, 0.15, 0.25, 0.25, 0.2, 0.1])  # 1, 2, ... 6
 DAY = 86_400.0
 FIRST_DAY = 1_704_067_200.0  # 2024-01-01 UTC
+# these values make the task hard for one vector per user
+NOISE = 0.05  # fraction of interactions outside the user's interests
+STAY = 0.3  # probability that an interaction has the interest of the previous one
+LOYALTY = 100.0  # factor on the probability of an item of the favourite topic
+EVENNESS = 20.0  # Dirichlet parameter of the weights of a user's interests
+CROWDING = 0.7  # Zipf exponent of the popularity of shelves
+SKEW = 1.0  # Zipf exponent of the popularity of items within a shelf
+LENGTH = 6.0  # mean number of interactions per interest
+TOPICS = 4  # of each shelf
+
+
+class Shelf(NamedTuple):
+    """A shelf. A title is `pattern` with an opening and an ending."""
+
+    name: str
+    pattern: str
+    openings: str  # 8, separated by commas, two for each topic
+    endings: str  # 8, separated by commas
+
+    def title(self, topic: int, number: int) -> str:
+        """Return title `number` of a topic. From the 17th on, titles end in a volume number."""
+        openings = self.openings.split(", ")[2 * topic : 2 * topic + 2]
+        endings = self.endings.split(", ")
+        volume, index = divmod(number, 2 * len(endings))
+        # consecutive titles differ in both words
+        ending = endings[index % len(endings)]
+        title = self.pattern.format(openings[(index + index // len(endings)) % 2], ending)
+        return title if volume == 0 else f"{title}, volume {volume + 1}"
+
+
+def read_shelves() -> tuple[Shelf, ...]:
+    """Return the shelves of the file, in their order."""
+    text = files("mindref.data").joinpath("synthetic_titles.tsv").read_text(encoding="utf-8")
+    return tuple(Shelf(*line.split("\t")) for line in text.splitlines()[1:])
+
+
+SHELVES = read_shelves()
 
 
 class SyntheticLog(NamedTuple):
@@ -37,21 +77,7 @@ class SyntheticLog(NamedTuple):
     item_appeal: Floats  # (N,) popularity within the shelf
 
 
-class SyntheticSettings(NamedTuple):
-    """Settings of the generator. The defaults make the task hard for one vector per user."""
-
-    noise: float = 0.05  # fraction of interactions outside the user's interests
-    stay: float = 0.3  # probability that an interaction has the interest of the previous one
-    loyalty: float = 100.0  # factor on the probability of an item of the favourite topic
-    evenness: float = 20.0  # Dirichlet parameter of the weights of a user's interests
-    crowding: float = 0.7  # Zipf exponent of the popularity of shelves
-    skew: float = 1.0  # Zipf exponent of the popularity of items within a shelf
-    length: float = 6.0  # mean number of interactions per interest
-
-
-def make_synthetic_log(
-    seed: int = 0, users: int = 2000, items: int = 1000, settings: SyntheticSettings | None = None
-) -> SyntheticLog:
+def make_synthetic_log(seed: int = 0, users: int = 2000, items: int = 1000) -> SyntheticLog:
     """Return the synthetic log. The same arguments give the same arrays.
 
     Spec: data. `items` is at least 96 (one per topic and shelf), `users` at least 1. Items without
@@ -62,9 +88,8 @@ def make_synthetic_log(
         expected = f"at least {len(SHELVES) * TOPICS} items and one user"
         raise ConfigError(say("synthetic", expected, f"{items} and {users}"))
     rng = np.random.default_rng(seed)  # data-R59
-    settings = settings or SyntheticSettings()
-    shop = _draw_catalogue(rng, items, settings)
-    customers = [_draw_user(rng, shop, settings) for _ in range(users)]
+    shop = _draw_catalogue(rng, items)
+    customers = [_draw_user(rng, shop) for _ in range(users)]
     return _join_users(shop, customers)
 
 
@@ -115,40 +140,36 @@ class _User(NamedTuple):
     age: int
 
 
-def _draw_catalogue(
-    rng: np.random.Generator, items: int, settings: SyntheticSettings
-) -> _Catalogue:
+def _draw_catalogue(rng: np.random.Generator, items: int) -> _Catalogue:
     number = np.arange(items)
     shelf, topic = number % len(SHELVES), number // len(SHELVES) % TOPICS
     popularity_rank = np.empty(items, dtype=np.int64)  # within the shelf, from 0
     for k in range(len(SHELVES)):
         popularity_rank[shelf == k] = rng.permutation(np.count_nonzero(shelf == k))
     taste = rng.normal(0.0, 0.5, (len(AGE_BANDS), len(SHELVES)))
-    shelf_popularity = rng.permutation(np.arange(1.0, len(SHELVES) + 1) ** -settings.crowding)
+    shelf_popularity = rng.permutation(np.arange(1.0, len(SHELVES) + 1) ** -CROWDING)
     weights = np.asarray(shelf_popularity * np.exp(taste))
-    appeal = np.asarray((1.0 + popularity_rank) ** -settings.skew)  # data-R64
+    appeal = np.asarray((1.0 + popularity_rank) ** -SKEW)  # data-R64
     return _Catalogue(shelf, topic, appeal, weights / weights.sum(axis=1, keepdims=True))
 
 
-def _draw_user(
-    rng: np.random.Generator, catalogue: _Catalogue, settings: SyntheticSettings
-) -> _User:
+def _draw_user(rng: np.random.Generator, catalogue: _Catalogue) -> _User:
     age = int(rng.integers(len(AGE_BANDS)))
     count = 1 + int(rng.choice(len(INTEREST_COUNT_PROBABILITIES), p=INTEREST_COUNT_PROBABILITIES))
     interests = rng.choice(len(SHELVES), count, replace=False, p=catalogue.taste[age])  # data-R63
     topics = rng.integers(TOPICS, size=count)
-    weights = rng.dirichlet(np.full(count, settings.evenness))
-    size = max(8, round(settings.length * count * rng.lognormal(0.0, 0.3)))
+    weights = rng.dirichlet(np.full(count, EVENNESS))
+    size = max(8, round(LENGTH * count * rng.lognormal(0.0, 0.3)))
     candidates = rng.choice(count, size, p=weights)
-    switch = rng.random(size) >= settings.stay
+    switch = rng.random(size) >= STAY
     switch[0] = True
     last_switch = np.maximum.accumulate(np.where(switch, np.arange(size), 0))
     # interest (0 ..) of each interaction, -1 outside the user's interests
-    interest_index = np.where(rng.random(size) < settings.noise, -1, candidates[last_switch])
+    interest_index = np.where(rng.random(size) < NOISE, -1, candidates[last_switch])
     items = np.full(size, -1)
     for k in range(-1, count):
         positions = np.flatnonzero(interest_index == k)
-        pool = _draw_items(rng, catalogue, interests, topics, k, settings)
+        pool = _draw_items(rng, catalogue, interests, topics, k)
         pool = pool[: len(positions)]  # data-R61
         items[positions[: len(pool)]] = pool
     is_drawn = items >= 0
@@ -161,12 +182,7 @@ def _draw_user(
 
 
 def _draw_items(
-    rng: np.random.Generator,
-    catalogue: _Catalogue,
-    interests: Ints,
-    topics: Ints,
-    k: int,
-    settings: SyntheticSettings,
+    rng: np.random.Generator, catalogue: _Catalogue, interests: Ints, topics: Ints, k: int
 ) -> Ints:
     """Return items of interest k (k < 0: of no interest) in the order of the interactions.
 
@@ -178,7 +194,7 @@ def _draw_items(
     else:
         pool = np.flatnonzero(catalogue.shelf == interests[k])
         favourite = catalogue.topic[pool] == topics[k]
-        weight = catalogue.appeal[pool] * np.where(favourite, settings.loyalty, 1.0)  # data-R65
+        weight = catalogue.appeal[pool] * np.where(favourite, LOYALTY, 1.0)  # data-R65
     order = np.argsort(-(np.log(weight) + rng.gumbel(size=len(pool))))
     return pool[order][: max(1, len(pool) // 2)]  # at most half of a shelf
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -151,16 +152,23 @@ def datetimes_as_seconds(array: npt.NDArray[Any]) -> Floats:
 
 
 def date_as_seconds(value: object) -> float:
-    """Return the seconds of a date, NaN for a missing date (NaT != NaT)."""
-    if isinstance(value, datetime) and value == value:
+    """Return the seconds of a date, NaN for a missing date."""
+    if is_missing_value(value):
+        return float("nan")
+    if isinstance(value, datetime):
         return to_unix_seconds(value)
-    if isinstance(value, date) and value == value:
+    if isinstance(value, date):
         return to_unix_seconds(datetime(value.year, value.month, value.day))
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return float("nan")
-    if isinstance(value, float) and value != value:
-        return float("nan")
     raise DataError(say("times", "numbers or dates", value_text(value, quoted=True), TIME_ADVICE))
+
+
+def is_missing_value(value: object) -> bool:
+    """Return whether a value is None, NaN, or a missing value of pandas (NaT, NA)."""
+    if value is None or type(value).__name__ == "NAType":  # comparing NA has no truth value
+        return True
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return isinstance(value, float | datetime) and value != value  # NaT is a datetime
 
 
 def unmasked_array(values: npt.ArrayLike, name: str) -> npt.NDArray[np.generic]:

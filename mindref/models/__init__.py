@@ -5,7 +5,6 @@ family       the interface of a family; check before training
 parameters   parameters: shapes, initial values, names
 logits       initial logits of routing, drawn or keyed
 layers       the ReLU layers of several families
-recency      number of behaviours after a behaviour
 features     item features and user profiles as table rows
 serving      histories -> interests or scores, in blocks of users
 tower        the user tower of MIND, for export

@@ -16,8 +16,8 @@ from mindref.config import Config
 from mindref.models import mind, parameters
 from mindref.models.family import SteppedFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
+from mindref.models.mind_plus.ages import recency
 from mindref.models.parameters import Catalogue, Layer, Sizes
-from mindref.models.recency import recency
 from mindref.ops import REFERENCE, Operators, embedding, sampled_softmax, softmax
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools, Ints

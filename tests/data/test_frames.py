@@ -237,7 +237,7 @@ FEW, SOME, MASK = ["a", "a", "b"], ["x", "y", "x"], [False, True, False]
         ([[1], [1, 2], 3], SOME, None, "users: expected an array of one dimension"),
         (FEW, SOME, [[1], [1, 2], 3], "times: expected an array of one dimension"),
         (FEW, SOME, [10**5000] * 3, "got int that cannot be printed"),
-        (FEW, SOME, [Decimal("sNaN")] * 3, "times: expected numbers or dates"),
+        (FEW, SOME, [Decimal("sNaN")] * 3, "times, row 0: expected a finite time"),
         ([10**5000, 1, 2], SOME, None, "expected text or an integer"),
         (np.array([1.0, 2, 3]), SOME, None, r"users, row 0: .* got 1\.0; convert .*astype\('int"),
         (np.array([1, 2, 3], "M8[ns]"), SOME, None, "users: expected text or integers"),

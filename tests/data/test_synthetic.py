@@ -8,8 +8,13 @@ from hypothesis import strategies as st
 from mindref.data.examples import count_items
 from mindref.data.readers import read_log
 from mindref.data.splits import split_leave_last_out
-from mindref.data.synthetic import SyntheticSettings, make_synthetic_log, write_synthetic_log
-from mindref.data.synthetic_titles import SHELVES, TOPICS
+from mindref.data.synthetic import (
+    LOYALTY,
+    SHELVES,
+    TOPICS,
+    make_synthetic_log,
+    write_synthetic_log,
+)
 from mindref.errors import ConfigError
 from tests.data.reading import plain
 
@@ -104,7 +109,7 @@ def planted_scores(shop, user, seen):
     start = shop.user_interests.offsets[user]
     for k, interest in enumerate(shop.user_interests.row(user)):
         favourite = shop.item_topic == shop.user_topics.values[start + k]
-        chance = shop.item_appeal * np.where(favourite, SyntheticSettings().loyalty, 1.0)
+        chance = shop.item_appeal * np.where(favourite, LOYALTY, 1.0)
         chance[shop.item_shelf != interest] = 0
         chance[seen] = 0
         scores += shop.user_weights[start + k] * chance / max(chance.sum(), 1e-9)

@@ -5,8 +5,8 @@ import pytest
 
 from mindref.config import Config
 from mindref.models import parameters, youtube_dnn
+from mindref.models.mind_plus.ages import recency
 from mindref.models.parameters import Sizes, flatten
-from mindref.models.recency import recency
 from tests.models.worlds import youtube_world
 
 

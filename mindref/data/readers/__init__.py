@@ -4,16 +4,15 @@ Files: `data_file` (compressed files, archives), `lines`, `detect` (log of a fol
 Formats: `movielens`, `recbole`, `delimited`, `sequences`, `jsonl`, `parquet` with `parquet_file`.
 Steps of the formats: `columns` (options, layout of a record), `text` with `text_blocks` (from lines
 to fields), `interactions` (from fields to interactions), `tally` (counts of lines).
-Item and user files: `side_files`, `side_records`.
+Item and user files: `side_files`.
 Help for users: `usual_names`, `advice` (in errors and after reading), `size_estimate`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Unpack
 
 from mindref.arguments import LogPath, check_arguments
@@ -29,12 +28,9 @@ from mindref.data.readers.detect import check_lines, find_log, find_side_files, 
 from mindref.data.readers.side_files import NO_FEATURES, FeatureNames
 from mindref.data.readers.size_estimate import estimate_interactions, warn_of_interactions
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
-from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say, value_text
 
 __all__ = ["read_log", "Columns", "FeatureNames", "FORMATS"]
-
-SideReader = Callable[[DataFile, Columns, Tally], SideInfo]
 
 
 @check_arguments
@@ -72,12 +68,11 @@ def read_log(
     if not log_format.is_binary:  # the reader of Parquet knows the number of rows
         check_lines(file)
         warn_of_interactions(str(file), estimate_interactions(file, format_name))
-    read_items, read_users = side_files.read_item_file, side_files.read_user_file
-    items, items_tally = read_side_file(item_file, default_items, read_items, options, limit)
+    items, items_tally = side_files.read_side_file("item", item_file, default_items, options, limit)
     if keep_options.keep_unused_items and items.file_ids is None:
         todo = "name the file with --items"
         raise ConfigError(say("keep_unused_items", "an item file", "none", todo))
-    users, users_tally = read_side_file(user_file, default_users, read_users, options, limit)
+    users, users_tally = side_files.read_side_file("user", user_file, default_users, options, limit)
     features.check(options, items, users)
     options = side_files.remaining_columns(options, items, users)
     used_options = items.used_options | users.used_options
@@ -104,16 +99,3 @@ def read_log(
         bad_lines=tuple(line for x in tallies for line in x.examples),
         hints=(*tally.hints, *time_hints(log)),
     )
-
-
-def read_side_file(
-    path: str | Path | None,
-    default_file: DataFile | None,
-    read: SideReader,
-    columns: Columns,
-    limit: int | str,
-) -> tuple[SideInfo, Tally]:
-    """Read the item (or user) file at `path`, or else the default file, if there is one."""
-    file = DataFile.of(path).single_file() if path is not None else default_file
-    tally = Tally(str(file), limit)
-    return (SideInfo() if file is None else read(file, columns, tally)), tally

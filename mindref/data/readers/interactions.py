@@ -3,7 +3,7 @@
 `read_records` reads single records of fields. It is the reference: it defines interactions, counts
 and errors. `read_blocks` reads blocks of rows as columns, which is faster. If a value of the
 columns could differ from that of the reference, or a row is damaged, the records of the block are
-read (data-R85).
+read (data-R85). `read_side_records` reads the records of an item file or a user file.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from mindref.data.assemble import RawLog
 from mindref.data.log import Floats
 from mindref.data.numbering import Block, IdColumn, Interaction, InteractionBlock
 from mindref.data.readers.columns import ColumnLayout, ReaderInput
+from mindref.data.readers.tally import Tally
+from mindref.data.side_info import SideInfo
 from mindref.data.times import TimeParser, time_parser
 from mindref.errors import value_text
 
 Record = tuple[int, Sequence[str]]  # line number, fields
 TextColumns = Mapping[int, IdColumn]  # index of a column -> its fields
+FieldValues = Callable[[Sequence[str]], Iterable[str]]  # of a record -> the values of a feature
 
 
 class RowBlock(NamedTuple):
@@ -169,3 +172,38 @@ def value_as_text(value: object, separator: str) -> str:
     if isinstance(value, float) and value != value:  # a missing value of a table
         return ""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def field_values(column: int, separator: str = "") -> FieldValues:
+    """Return a function that returns the values in one field, which a separator divides."""
+    if separator:
+        return lambda fields: fields[column].split(separator)
+    return lambda fields: [fields[column]]
+
+
+def read_side_records(
+    records: Iterable[Record],
+    tally: Tally,
+    kind: str,
+    width: int,
+    *,
+    key: int = 0,
+    title: int = -1,
+    features: Mapping[str, FieldValues],
+) -> SideInfo:
+    """Return the side information of records of `width` fields, with the id in the field `key`.
+
+    kind: "item" or "user". title: the field of the title, or -1.
+    """
+    side = SideInfo()
+    for number, fields in records:
+        if len(fields) < width or any(fields[width:]) or not fields[key]:
+            reason = f"{len(fields)} fields instead of {width}, or no {kind}"
+            tally.add_damaged(number, reason)
+            continue
+        side.add_id(fields[key])
+        if title >= 0:
+            side.add_title(fields[key], fields[title])
+        for name, values in features.items():
+            side.add_values(name, fields[key], values(fields))
+    return side

@@ -11,9 +11,8 @@ from functools import partial
 from mindref.data.assemble import RawLog
 from mindref.data.readers.columns import ReaderInput, resolve_columns
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.interactions import Record
+from mindref.data.readers.interactions import Record, field_values, read_side_records
 from mindref.data.readers.lines import LATIN1, Head, read_first_lines
-from mindref.data.readers.side_records import field_values, read_side_records
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.text import TextFormat, read_text
 from mindref.data.side_info import SideInfo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from mindref.data.quoting import join_names, quote_text
@@ -11,8 +12,8 @@ from mindref.data.readers import delimited, movielens, recbole, sequences
 from mindref.data.readers.advice import MARK, column_option
 from mindref.data.readers.columns import Column, Columns, find_column
 from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.interactions import field_values, read_side_records
 from mindref.data.readers.lines import read_first_lines
-from mindref.data.readers.side_records import field_values, read_side_records
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.text import TextFormat
 from mindref.data.readers.usual_names import usual_columns
@@ -20,28 +21,36 @@ from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say, value_text
 
 
-def read_item_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
-    """Read an item file: MovieLens's, RecBole's, S3-Rec's, or a table with a header."""
-    if file.name.endswith(".json"):
-        return sequences.read_s3rec_attributes(file, tally)
-    first = next(iter(read_first_lines(file)), "")
-    if not recbole.is_typed_header(first):
-        if first.count("::") >= 2:
-            return movielens.read_movies_dat(file, tally)
-        if first.count("|") == 4 + len(movielens.GENRES):
-            return movielens.read_u_item(file, tally)
-    return read_side_table(file, "item", first, columns, tally)
+def read_side_file(
+    kind: str,
+    path: str | Path | None,
+    default_file: DataFile | None,
+    columns: Columns,
+    limit: int | str,
+) -> tuple[SideInfo, Tally]:
+    """Read the item (or user) file at `path`, or else the default file, if there is one.
 
-
-def read_user_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
-    """Read a user file: MovieLens's, RecBole's, or a table with a header."""
+    kind: "item" or "user". The file is MovieLens's, RecBole's, S3-Rec's, or a table with a header.
+    """
+    file = DataFile.of(path).single_file() if path is not None else default_file
+    tally = Tally(str(file), limit)
+    if file is None:
+        return SideInfo(), tally
+    if kind == "item" and file.name.endswith(".json"):
+        return sequences.read_s3rec_attributes(file, tally), tally
     first = next(iter(read_first_lines(file)), "")
-    if not recbole.is_typed_header(first):
-        if first.count("::") == 4:
-            return movielens.read_users_dat(file, tally)
-        if first.count("|") == 4 and first.split("|")[2] in ("M", "F"):
-            return movielens.read_u_user(file, tally)
-    return read_side_table(file, "user", first, columns, tally)
+    colons, bars = first.count("::"), first.count("|")
+    if recbole.is_typed_header(first):
+        return read_side_table(file, kind, first, columns, tally), tally
+    if kind == "item" and colons >= 2:
+        return movielens.read_movies_dat(file, tally), tally
+    if kind == "item" and bars == 4 + len(movielens.GENRES):
+        return movielens.read_u_item(file, tally), tally
+    if kind == "user" and colons == 4:
+        return movielens.read_users_dat(file, tally), tally
+    if kind == "user" and bars == 4 and first.split("|")[2] in ("M", "F"):
+        return movielens.read_u_user(file, tally), tally
+    return read_side_table(file, kind, first, columns, tally), tally
 
 
 def read_side_table(

@@ -1,6 +1,6 @@
 """A synthetic film club: the log of the built-in model of the study.
 
-Sixty films on six shelves, with titles of `mindref.data.synthetic_titles`. A member likes one to
+Sixty films on six shelves, with titles of `mindref.data.synthetic`. A member likes one to
 four shelves; the choice depends on the age of the member. The member watches several films of a
 shelf before the next shelf, watches no film twice, and sometimes watches a film of another shelf.
 """
@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.data.log import Feature, Floats, InteractionLog, Ints, Ragged
-from mindref.data.synthetic import AGE_BANDS
-from mindref.data.synthetic_titles import SHELVES, TOPICS
+from mindref.data.synthetic import AGE_BANDS, SHELVES, TOPICS
 
 GROUPS, PER_GROUP = 6, 10
 INTERESTS = (0.1, 0.35, 0.35, 0.2)  # share of members with 1, 2, 3, 4 shelves
