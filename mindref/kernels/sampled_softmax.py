@@ -43,7 +43,7 @@ def forward(
         negative_ids,
         target_log_expected,
         negative_log_expected,
-        temperature,
+        temperature=temperature,
     )
     user, target, negatives = map(readonly_contiguous, (user, target, negatives))
     units: tuple[Squashed | None, ...] = (None, None, None)

@@ -59,7 +59,7 @@ def forward(
         negative_ids,
         target_log_expected,
         negative_log_expected,
-        temperature,
+        temperature=temperature,
     )
     (user, user_unit), (target, target_unit), (negatives, negatives_unit) = (  # 1
         to_unit_length(x, normalise=normalise) for x in (user, target, negatives)
@@ -147,6 +147,7 @@ def check_inputs(
     negative_ids: Ints,
     target_log_expected: Array,
     negative_log_expected: Array,
+    *,
     temperature: float,
 ) -> None:
     """Raise ShapeError if the arguments of `forward` are invalid."""

@@ -133,7 +133,7 @@ def check_loss_inputs(work: KernelWorkspace, table: Array, batch: Batch, config:
             batch.negatives,
             target_logs,
             negative_logs,
-            config.temperature,
+            temperature=config.temperature,
         )
 
     work.cached("batch", key, check)
