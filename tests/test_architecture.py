@@ -163,10 +163,10 @@ def test_only_the_top_n_search_imports_compiled_code():
     for path in MODULES:
         used = {n for n in names_imported(path) if n.startswith("mindref.kernels.")}
         if room(path) == "recall":
-            assert used <= {"mindref.kernels.top_n", "mindref.kernels.list_union"}, path
+            assert used <= {"mindref.kernels.top_n"}, path
         elif room(path) != "kernels":
             assert not used, path
-    for name in ("top_n.py", "list_union.py", "_jit.py"):
+    for name in ("top_n.py", "_jit.py"):
         allowed = {"kernels", "errors", "process", "shapes"}
         assert imported(PACKAGE / "kernels" / name) <= allowed, name
 

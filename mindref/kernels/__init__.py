@@ -10,11 +10,8 @@ Modules without an operator of the same name:
 
     fused/                    levels 2 and 3 of the backend contract
     backend.py                all operators, as the backend exposes them
-    routing_forward.py        the iterations of routing
-    routing_backward.py       the gradient of routing
     exponential.py            vectorised exponentials
-    top_n.py                  selection of top-n items in exact search
-    list_union.py             the union of the item lists of several interests
+    top_n.py                  selection of top-n items in exact search, union of lists
     matmul.py                 matrix products within compiled code
     prefetch.py               prefetch of table rows
     _jit.py                   the one decorator of all compiled functions

@@ -1,6 +1,6 @@
 """Compiled embedding lookup: out[m, d] = sum_f weights[m, f] table[rows[m, f], d].
 
-Spec: specs/embedding.md.
+Spec: specs/embedding.md, specs/model.md (model-R1).
 """
 
 from __future__ import annotations
@@ -38,6 +38,38 @@ def backward(d_out: Array, saved: Saved) -> RowGradient:
     bounds = np.append(starts, len(order))
     scatter_add_rows(d_out, weights.reshape(-1), terms[order], bounds, rows.shape[1], values)
     return RowGradient(term_rows[order][starts], values)
+
+
+@jit
+def look_up_items(
+    catalogue_rows: Ints,
+    catalogue_weights: Array,
+    items: Ints,
+    table: Array,
+    rows: Ints,
+    weights: Array,
+    vectors: Array,
+) -> tuple[bool, bool]:
+    """For items (M,), write their table rows and weights (M, F), and their vectors (M, D).
+
+    Returns two flags: whether all rows are in the table, and whether each item i has only one table
+    row, row i, with weight 1. catalogue_rows and catalogue_weights (N, F): the table rows of each
+    item of the catalogue, and the weights of these rows. Each item must be in the catalogue. If a
+    row is not in the table, rows are written, but vectors are not.
+    """
+    valid, identity, count = True, catalogue_rows.shape[1] == 1, rows.shape[0]
+    for m in range(count):
+        if m + DISTANCE < count:
+            prefetch_row(catalogue_rows, items[m + DISTANCE])
+            prefetch_row(catalogue_weights, items[m + DISTANCE])
+        for f in range(catalogue_rows.shape[1]):
+            row, weight = catalogue_rows[items[m], f], catalogue_weights[items[m], f]
+            rows[m, f], weights[m, f] = row, weight
+            valid = valid and 0 <= row < len(table)
+            identity = identity and row == items[m] and weight == 1
+    if valid:
+        sum_weighted_rows(table, rows, weights, vectors)  # model-R1
+    return valid, identity
 
 
 @jit

@@ -56,6 +56,19 @@ def squash_rows_backward(
 
 
 @jit
+def squash_row_backward(
+    unit: Array, across: Number, along: Number, d_out: Array, d_x: Array
+) -> None:
+    """Do the same for one vector (D,). The order of the sum i is another one."""
+    inner = unit.dtype.type(0)
+    for d in range(unit.shape[0]):
+        inner += unit[d] * d_out[d]
+    for d in range(unit.shape[0]):
+        parallel = inner * unit[d]
+        d_x[d] = across * (d_out[d] - parallel) + along * parallel
+
+
+@jit
 def squash_gain(norm: Number, one: Number) -> tuple[Number, Number, Number]:
     """Return the length of the squashed vector, and the slopes across and along the vector."""
     inside = not norm > 1

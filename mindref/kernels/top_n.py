@@ -1,19 +1,22 @@
-"""Compiled selection and order of the top-n items, for `mindref.recall.exact`.
+"""Compiled selection, order and union of lists of items, for `mindref.recall.exact`.
 
 Spec: specs/recall.md. `pool_block` reads the scores of a block of users and a block of items, and
 keeps the best items of each user in a pool. `sort_candidates` computes the scores of the pooled
-items again, one dot product at a time, and sorts them.
+items again, one dot product at a time, and sorts them. `union_lists` joins lists of a user.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mindref.kernels._jit import Number, jit
 from mindref.shapes import Array, Bools, Ints
+
+Cases = npt.NDArray[np.integer[Any]]
+"""Numbers of cases, in the smallest integer type."""
 
 STRIDE = 32  # scores that are compared with a threshold at once
 HALVINGS = 24  # at most, of a range of scores, in the search for a separating score
@@ -261,3 +264,29 @@ def merge_sort(order: Ints, scratch: Ints, scores: Array, ids: Ints) -> None:
 def comes_before(a: int, b: int, scores: Array, ids: Ints) -> bool:
     """Return whether index a comes before index b."""
     return scores[a] > scores[b] or (scores[a] == scores[b] and ids[a] < ids[b])
+
+
+@jit
+def union_lists(lists: Ints, offsets: Ints, excluded: Ints, seen: Cases, ids: Ints) -> int:
+    """Write the distinct ids of each row of lists (C, M) to ids (C, M), then -1.
+
+    Case c must not contain excluded[offsets[c] : offsets[c + 1]]. seen (N,) starts with zeros; it
+    holds the number of the last case, from 1, that contained the item. Returns the largest number
+    of ids of a row, or -1 for an id outside the catalogue.
+    """
+    widest = 0
+    for c in range(lists.shape[0]):
+        for h in range(offsets[c], offsets[c + 1]):
+            seen[excluded[h]] = c + 1  # recall-R4
+        size = 0
+        for m in range(lists.shape[1]):
+            item = lists[c, m]
+            if item < -1 or item >= len(seen):
+                return -1
+            if item >= 0 and seen[item] != c + 1:  # recall-R18
+                seen[item] = c + 1
+                ids[c, size] = item
+                size += 1
+        ids[c, size:] = -1
+        widest = max(widest, size)
+    return widest

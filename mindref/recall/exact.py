@@ -214,7 +214,7 @@ def unite_lists(lists: Ints, exclude: Ragged, n_items: int) -> Ints:
     The order is that of first appearance. -1 is no item and pads the rows. The result has as many
     columns as the longest row. Raises DataError for an id outside the catalogue.
     """
-    from mindref.kernels import list_union as kernels
+    from mindref.kernels import top_n as kernels
 
     check_exclude(exclude, len(lists), n_items)
     lists = np.ascontiguousarray(lists, np.int64)

@@ -16,7 +16,7 @@ from mindref.backend import OPERATORS
 from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.runner.drawn_calls import cached_calls
 from mindref.data.log import Ragged
-from mindref.kernels import routing_forward
+from mindref.kernels import routing
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.recall.exact import rescore_candidates, search_top_n
 from mindref.recall.retrieval import ItemFilter
@@ -105,5 +105,5 @@ def compare_top_n(dtype: str) -> int:
 if __name__ == "__main__":
     with np.errstate(all="ignore"):  # NumPy scalars warn, compiled code does not
         count = compare_calls()
-    mode = "compiled" if hasattr(routing_forward.route_users, "py_func") else "in plain Python"
+    mode = "compiled" if hasattr(routing.route_users, "py_func") else "in plain Python"
     print(f"{count} results agree, {mode}")

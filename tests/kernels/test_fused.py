@@ -11,7 +11,7 @@ from mindref.kernels.fused.forward import BLOCK_ITEMS
 from mindref.kernels.fused.layers import BLOCK_USERS, block_layers_forward, users_per_block
 from mindref.kernels.fused.user_block import forward_backward_block
 from mindref.kernels.fused.workspace import block_slices
-from mindref.kernels.routing_forward import TILE_BEHAVIOURS, TILE_USERS
+from mindref.kernels.routing import TILE_BEHAVIOURS, TILE_USERS
 from mindref.models.parameters import Catalogue, Layer, catalogue_of_ids, flatten
 from tests.kernels.cases import (
     TYPES,

@@ -75,7 +75,7 @@ def test_compiled_functions_use_only_compiled_functions_of_other_files():
 
 def test_the_check_finds_a_number_or_module_of_another_file(tmp_path):
     file = tmp_path / "some.py"
-    text = "from mindref.kernels.routing_forward import TILE_USERS, gather_rows\n"
+    text = "from mindref.kernels.routing import TILE_USERS, gather_rows\n"
     text += "from mindref.kernels import squash as s\n"
     text += "from mindref.kernels.prefetch import prefetch_row\n"
     text += "@jit\ndef f(x: s):\n    return gather_rows(x) + TILE_USERS + np.exp(x) + g(x)"

@@ -21,12 +21,11 @@ from mindref.kernels import (
     embedding,
     label_attention,
     relu_layer,
-    routing_backward,
-    routing_forward,
+    routing,
     sampled_softmax,
 )
 from mindref.kernels import squash as kernel
-from mindref.kernels.routing_forward import TILE_USERS
+from mindref.kernels.routing import TILE_USERS
 from mindref.kernels.sampled_softmax import exp_shifted, scale_inplace_flush
 from mindref.ops import squash
 from mindref.ops.routing import AXES, GRADIENTS
@@ -45,8 +44,8 @@ COMPILED = (
     label_attention.attend_batch_backward,
     relu_layer.relu_inplace,
     relu_layer.relu_inplace_backward,
-    routing_backward.route_users_backward,
-    routing_forward.route_users,
+    routing.route_users_backward,
+    routing.route_users,
     sampled_softmax.cross_entropy,
 )
 
@@ -216,5 +215,5 @@ def squash_in_tile(x, kind):
     capsules, unit = np.full_like(sums, 7), np.full_like(sums, 7)
     across, along = np.full((2, 3), 7, x.dtype), np.full((2, 3), 7, x.dtype)
     scratch = np.empty((3, 8), x.dtype)
-    routing_forward.squash_tile(sums, kind, capsules, unit, across, along, scratch)
+    routing.squash_tile(sums, kind, capsules, unit, across, along, scratch)
     return capsules[1, 2], unit[1, 2], across[1, 2], along[1, 2]

@@ -10,7 +10,6 @@ ages             compiled: log weights by age, dropout, and the contexts of user
 item_gradients   computes the gradients of items and of the matrix S from the gradient of capsules
 layers           layers between capsules and interests: buffers, forward and backward
 layout           layout of a batch without padding; numbers its distinct items
-lookup           compiled: vectors of items, and their votes
 checks           checks shapes, dtypes and ids of the inputs
 workspace        buffers that are reused from step to step, and threads that run phases
 """

@@ -18,8 +18,8 @@ import numpy as np
 from mindref.kernels._jit import jit
 from mindref.kernels.fused.additions import Behaviours
 from mindref.kernels.fused.workspace import KernelWorkspace
-from mindref.kernels.routing_backward import CapsuleBehaviours
-from mindref.kernels.routing_forward import (
+from mindref.kernels.routing import (
+    CapsuleBehaviours,
     RoutingBatch,
     allocate_values,
     route_users,

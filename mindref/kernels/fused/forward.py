@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 
 from mindref.kernels.contiguous import readonly_contiguous
+from mindref.kernels.embedding import look_up_items
 from mindref.kernels.fused.additions import (
     Behaviours,
     ModelInputs,
@@ -27,10 +28,9 @@ from mindref.kernels.fused.ages import Contexts, drop_entries, multiply_factors,
 from mindref.kernels.fused.checks import check_model_inputs
 from mindref.kernels.fused.layers import Layers
 from mindref.kernels.fused.layout import copy_initial_logits, lay_out_batch
-from mindref.kernels.fused.lookup import look_up_items
 from mindref.kernels.fused.workspace import KernelWorkspace, Task, block_slices
 from mindref.kernels.matmul import matmul_into
-from mindref.kernels.routing_forward import (
+from mindref.kernels.routing import (
     RoutingBatch,
     allocate_values,
     route_users,

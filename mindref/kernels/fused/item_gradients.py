@@ -25,14 +25,14 @@ from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
 from mindref.kernels.fused.layers import GradientRows, LayerGradients, scatter_rows
 from mindref.kernels.matmul import matmul_into, matmul_transposed_into
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
-from mindref.kernels.routing_backward import (
+from mindref.kernels.routing import (
     CapsuleBehaviours,
     RoutingGradients,
+    RoutingValues,
     route_users_backward,
     squash_capsules_backward,
     sum_weighted_vectors,
 )
-from mindref.kernels.routing_forward import RoutingValues
 from mindref.shapes import Array, Ints
 
 

@@ -19,7 +19,7 @@ from mindref.kernels.fused.layout import find_active_interests
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.matmul import matmul_into
 from mindref.kernels.relu_layer import relu_inplace, relu_inplace_backward
-from mindref.kernels.routing_forward import gather_rows
+from mindref.kernels.routing import gather_rows
 from mindref.models import mind_plus
 from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints

@@ -33,7 +33,7 @@ from mindref.kernels.fused.user_block import (
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.matmul import matmul_into
 from mindref.kernels.pooled_softmax import add_pooled_target_terms
-from mindref.kernels.routing_forward import gather_rows
+from mindref.kernels.routing import gather_rows
 from mindref.kernels.sampled_softmax import (
     count_hits,
     exp_shifted,

@@ -5,9 +5,9 @@ Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The results are 
 mathematics of a task is a compiled function:
 
     1. prepare_batch   number the distinct items        layout.enumerate_items, merge_duplicates
-                       vectors of items, and votes S e  lookup.look_up_items
+                       vectors of items, and votes S e  embedding.look_up_items
     2. user_blocks     for each block of users:
-                       routing                          kernels/routing_forward.route_users
+                       routing                          kernels/routing.route_users
                        layers, attention, loss, and
                        backward to the capsules         user_block.forward_backward_block, or
                                                         pooled_block.pooled_forward_backward_block

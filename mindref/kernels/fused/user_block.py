@@ -23,7 +23,7 @@ from mindref.kernels.fused.layers import (
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.label_attention import attend_batch, attend_batch_backward
 from mindref.kernels.matmul import matmul_into
-from mindref.kernels.routing_forward import gather_rows
+from mindref.kernels.routing import gather_rows
 from mindref.kernels.sampled_softmax import add_target_terms, cross_entropy
 from mindref.kernels.squash import squash_rows, squash_rows_backward
 from mindref.shapes import Array, Ints
