@@ -22,7 +22,7 @@ from mindref.process.memory import (
     free_memory,
     total_memory,
 )
-from mindref.process.requirements import install_libraries, install_mindref, read_requirements
+from mindref.process.requirements import INSTALL_MINDREF, install_libraries, read_requirements
 from mindref.process.threads import BLAS_THREAD_VARIABLES, check_thread_variables, usable_cores
 
 BUG = "this is a bug in mindref doctor: please report it"
@@ -79,7 +79,7 @@ def check_mindref() -> Finding:
     elif version != mindref.__version__:
         summary += f", but the installed metadata is of version {version}"
     if version != mindref.__version__:
-        todo = f"{install_mindref()}; backends and indexes are found by its metadata"
+        todo = f"{INSTALL_MINDREF}; backends and indexes are found by its metadata"
     facts = {"version": mindref.__version__, "place": str(folder)}
     return Finding.of(summary, todo, facts, problem=version is None)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mindref.doctor.checks import Finding
 from mindref.errors import FOREIGN_ERRORS, MindrefError
-from mindref.process.requirements import reinstall_libraries, reinstall_mindref
+from mindref.process.requirements import REINSTALL_MINDREF, reinstall_libraries
 
 PLUGINS = ("backend", "index")  # probes of registered names
 BUILT_IN = ("numpy", "numba")
@@ -100,7 +100,7 @@ def probe_registered() -> Finding:
     if not missing:
         return Finding.of(summary, "", facts)
     summary = f"no entry point of the built-in {', '.join(missing)}; {summary}"
-    return Finding.of(summary, reinstall_mindref(), facts, problem=True)
+    return Finding.of(summary, REINSTALL_MINDREF, facts, problem=True)
 
 
 def probe_backend(name: str) -> Finding:
@@ -155,7 +155,7 @@ def failed_probe(probe: str, argument: str, reason: str) -> Finding:
     """Return the finding of a probe that failed: a problem, or a note for a plugin."""
     todo = PROBES[probe][1].format(argument.partition(".")[0])
     if probe == "backend" and argument in BUILT_IN:
-        todo = reinstall_mindref()
+        todo = REINSTALL_MINDREF
     needed = probe not in PLUGINS or argument in BUILT_IN
     return Finding.of(f"not usable: {reason}", todo, problem=needed)
 

@@ -75,14 +75,8 @@ def compile_library(name: str, *removed: str) -> str:
     return f"pip uninstall {' '.join((*removed, name))}, then {compiled}"
 
 
-def install_mindref() -> str:
-    """Return the command that installs mindref."""
-    return "in a checkout of mindref: pip install ."
-
-
-def reinstall_mindref() -> str:
-    """Return the command that installs mindref again."""
-    return f"in a checkout of mindref: {reinstall_libraries('.')}"
+INSTALL_MINDREF = "in a checkout of mindref: pip install ."
+REINSTALL_MINDREF = f"in a checkout of mindref: {reinstall_libraries('.')}"
 
 
 def install_backend(folder: str, *libraries: str) -> str:
