@@ -8,7 +8,7 @@ the targets that were hit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -117,10 +117,11 @@ def bootstrap_estimates(
     """
     table = np.column_stack(list(values.values()))  # (C, M)
     means = resampled_means(table, rng, resamples)
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(means, [tail, 100 - tail], axis=0)  # metrics-R11
-    rows = zip(values, values.values(), low, high, strict=True)
-    return {m: Estimate(value=float(v.mean()), low=float(a), high=float(b)) for m, v, a, b in rows}
+    estimates = {}
+    for name, sampled in zip(values, means.T, strict=True):
+        low, high = percentile_interval(sampled, confidence)
+        estimates[name] = Estimate(value=float(values[name].mean()), low=low, high=high)
+    return estimates
 
 
 def resampled_means(table: Floats, rng: np.random.Generator, resamples: int) -> Floats:
@@ -130,15 +131,18 @@ def resampled_means(table: Floats, rng: np.random.Generator, resamples: int) -> 
     is a matrix product, which is faster than a gather on large logs.
     """
     cases = len(table)
+    blocks = [weights @ table / cases for weights in sample_counts(cases, rng, resamples)]
+    return np.concatenate(blocks)
+
+
+def sample_counts(cases: int, rng: np.random.Generator, resamples: int) -> Iterator[Floats]:
+    """Yield blocks (rows, cases): how often each bootstrap sample, a row, has each case."""
     samples_per_block = max(1, (1 << 22) // cases)
-    means = []
     for start in range(0, resamples, samples_per_block):
         rows = min(samples_per_block, resamples - start)
         sampled_cases = rng.integers(0, cases, (rows, cases))  # metrics-R10
         flat = (sampled_cases + np.arange(rows)[:, None] * cases).ravel()
-        weights = np.bincount(flat, minlength=rows * cases).reshape(rows, cases)
-        means.append(weights @ table / cases)
-    return np.concatenate(means)
+        yield np.bincount(flat, minlength=rows * cases).reshape(rows, cases).astype(np.float64)
 
 
 def auc_per_case(scores: Array, hit: Bools, is_candidate: Bools) -> Floats:
@@ -170,8 +174,13 @@ def grouped_auc(
     weights = impressions[has_auc].astype(np.float64)
     table = np.column_stack([values[has_auc] * weights, weights])
     sampled = resampled_means(table, rng, resamples)  # metrics-R30
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(sampled[:, 0] / sampled[:, 1], [tail, 100 - tail])
+    low, high = percentile_interval(sampled[:, 0] / sampled[:, 1])
     total = table.sum(axis=0)
-    # metrics-R29
-    return Estimate(value=float(total[0] / total[1]), low=float(low), high=float(high))
+    return Estimate(value=float(total[0] / total[1]), low=low, high=high)  # metrics-R29
+
+
+def percentile_interval(means: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the central interval of sample means (R,) that holds the given fraction."""
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(means, [tail, 100 - tail])  # metrics-R11
+    return float(low), float(high)

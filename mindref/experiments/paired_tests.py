@@ -16,12 +16,11 @@ import numpy as np
 from mindref.data.log import Floats, Ints
 from mindref.data.rng import make_rng
 from mindref.errors import RunError, say
-from mindref.evaluation.metrics import Estimate
+from mindref.evaluation.metrics import Estimate, percentile_interval, sample_counts
 from mindref.experiments.first_hits import FirstHits
 from mindref.shapes import Bools
 
 RESAMPLES = 2000
-CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05  # for p-values adjusted for all comparisons of a table
 MIN_PROBABILITY = 1e-40  # smaller probabilities are dropped from a sum
 
@@ -111,13 +110,8 @@ def draw_samples(
     num_tables, seeds, users = tables.shape
     flat, present = tables.reshape(num_tables * seeds, users).T, cases.present.astype(float).T
     parts = []
-    rows_per_part = max(1, (1 << 22) // users)
-    for start in range(0, resamples, rows_per_part):
-        rows = min(rows_per_part, resamples - start)
-        drawn = rng.integers(0, users, (rows, users))  # experiments-R5
-        entries = (drawn + np.arange(rows)[:, None] * users).ravel()
-        counts = np.bincount(entries, minlength=rows * users).reshape(rows, users)
-        of_users = counts.astype(float)
+    for of_users in sample_counts(users, rng, resamples):  # experiments-R5
+        rows = len(of_users)
         errors = rng.standard_t(seeds - 1, rows) if seeds > 1 else np.zeros(rows)  # experiments-R6
         hits = (of_users @ flat).reshape(rows, num_tables, seeds)
         parts.append(BootstrapSamples(hits, of_users @ present, errors))
@@ -146,13 +140,6 @@ def sampled_means(
     user_variance = np.square(sampled_deviation - deviation).sum(axis=1).mean()
     excess = max(0.0, np.square(deviation).sum() - user_variance) / (seeds - 1)  # experiments-R23
     return means + samples.seed_errors[valid] * np.sqrt(excess / seeds)
-
-
-def percentile_interval(means: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the central interval of sample means that holds the given fraction."""
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(means, [tail, 100 - tail])  # experiments-R7
-    return float(low), float(high)
 
 
 def sign_flip_test(differences: Ints) -> float:
@@ -218,7 +205,8 @@ def estimate_arms(
             # differences within each sample cancel variance common to both arms, as of easy users
             table = tables[name][index] - tables[opponent][index]
             hits = sampled_hits[name][:, index] - sampled_hits[opponent][:, index]
-            low, high = percentile_interval(sampled_means(table, hits, samples, cases))
+            means = sampled_means(table, hits, samples, cases)
+            low, high = percentile_interval(means)  # experiments-R7
             value, base_rate = (mean_hit_rate(x, cases) for x in (table, tables[opponent][index]))
             differences[name, opponent][metric] = {
                 "difference": value,

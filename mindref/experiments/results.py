@@ -11,6 +11,7 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 import mindref
 from mindref.config import Config
+from mindref.evaluation.metrics import CONFIDENCE
 from mindref.experiments import paired_tests
 from mindref.experiments.first_hits import DEPTH, FirstHits
 from mindref.experiments.paired_tests import Differences, Estimates, EvaluatedCases
@@ -187,7 +188,7 @@ def result_head(
         "seeds": list(seeds),
         "statistics": {
             "resamples": paired_tests.RESAMPLES,
-            "confidence": paired_tests.CONFIDENCE,
+            "confidence": CONFIDENCE,
             "intervals": INTERVALS if len(seeds) > 1 else INTERVALS[:1],
             "test": "sign flips over users",
             "adjusted": "Holm, over all comparisons of the table",
