@@ -19,10 +19,17 @@ from mindref.errors import FOREIGN_ERRORS, BackendError, DataError, MindrefError
 from mindref.process.announcements import announce
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
-from mindref.recall.approximate import ApproximateIndex, scale_by_longest
 from mindref.recall.checks import check_search_inputs
 from mindref.recall.exact import ExactIndex
-from mindref.recall.index import EFFORT_ITEMS, Index, Plugin, nearest_items
+from mindref.recall.index import (
+    EFFORT_ITEMS,
+    ApproximateIndex,
+    Index,
+    Plugin,
+    nearest_items,
+    plugin_errors,
+    scale_by_longest,
+)
 from mindref.recall.manifest import Manifest, new_manifest, signed_facts
 from mindref.recall.retrieval import ItemFilter, retrieve_top_n
 from mindref.recall.signature import sign_index
@@ -151,7 +158,7 @@ def build_named(request: BuildRequest, plugin: Plugin) -> Index:
 def build_and_probe(request: BuildRequest, plugin: Plugin) -> tuple[ApproximateIndex, float]:
     """Return the index of a plugin with the least sufficient effort, and its recall."""
     items = scale_by_longest(request.items)
-    with registry.plugin_errors(plugin.name, "building"):
+    with plugin_errors(plugin.name, "building"):
         structure = plugin.build(items, seed=request.seed)
         effort, maximum = operator.index(structure.min_effort), operator.index(structure.max_effort)
         if not 1 <= effort <= maximum:
@@ -307,7 +314,7 @@ def open_checked_index(folder: Path, manifest: Manifest, items: Array) -> Index:
     if reason := registry.failure_reason(plugin):
         return ExactIndex(items, fallback_warning(kind, reason))  # recall-R24
     path = manifests.check_index_file(folder, manifest, registry.plugin_version(plugin))
-    with registry.plugin_errors(kind, f"opening {path}", manifests.TODO):
+    with plugin_errors(kind, f"opening {path}", manifests.TODO):
         structure = plugin.load(path, items.shape[1], len(items))
     return ApproximateIndex(
         kind,

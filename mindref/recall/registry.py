@@ -6,21 +6,19 @@ the plugins of other packages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
-from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, say
+from mindref.errors import BackendError, ConfigError, say
 from mindref.process.requirements import install_extra
-from mindref.recall.index import Plugin
+from mindref.recall.index import TODO, Plugin, plugin_errors
 
 GROUP = "mindref.indexes"
 BUILT_IN = ("auto", "exact")
 """Kinds that are no plugins: the choice by measurement, and exact search."""
 
 MEMBERS = ("name", "order", "failure", "version", "build", "load")
-TODO = "install what it needs, or choose another kind of index"
 
 
 def installed_plugins() -> dict[str, metadata.EntryPoint]:
@@ -89,18 +87,6 @@ def describe_plugin(kind: str) -> dict[str, Any]:
     if reason:
         return {"name": kind, "usable": False, "reason": reason, "hint": hint}
     return {"name": kind, "usable": True, "version": version, "order": plugin.order}
-
-
-@contextmanager
-def plugin_errors(kind: str, action: str, todo: str = TODO) -> Iterator[None]:
-    """Turn every error of a plugin into a BackendError with the action (recall-R29)."""
-    try:
-        yield
-    except (MindrefError, MemoryError):
-        raise
-    except FOREIGN_ERRORS as error:
-        got = f"{type(error).__name__}: {error}"
-        raise BackendError(say(f"index {kind}", f"an answer when {action}", got, todo)) from error
 
 
 def failure_reason(plugin: Plugin) -> str | None:

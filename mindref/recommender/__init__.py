@@ -1,9 +1,8 @@
 """The Python interface: fit a model to a log, then compute interests and recommendations.
 
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
-callbacks          objects that receive the events of a training, and may end it
+callbacks          objects that receive the events of a training, and may end it; log messages
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
-progress_log       messages of the logger `mindref`
 training           from a log to a run directory: plan, start, steps, report
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
 baselines          item_knn, popularity and random beside a model
@@ -33,11 +32,16 @@ from mindref.presets import default_protocol
 from mindref.process.threads import limit_blas_threads
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
-from mindref.recommender.callbacks import TrainingEvents, training_events
+from mindref.recommender.callbacks import (
+    ProgressLog,
+    TrainingEvents,
+    log_reading,
+    send_warnings,
+    training_events,
+)
 from mindref.recommender.export.saving import new_run_lock, save_run
-from mindref.recommender.progress_log import ProgressLog, log_reading, send_warnings
 from mindref.recommender.serving.list_request import ListRequest
-from mindref.recommender.serving.recommend import Recommendations, recommend_columns, recommend_one
+from mindref.recommender.serving.recall import Recommendations, recommend_columns, recommend_one
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.similar import find_similar_items
 from mindref.recommender.training.plan import TrainingPlan, plan_fit

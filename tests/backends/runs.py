@@ -15,7 +15,7 @@ from mindref.models.serving import Interests, compute_interests
 from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.serving.list_request import ListRequest
-from mindref.recommender.serving.recommend import recommend_one
+from mindref.recommender.serving.recall import recommend_one
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.trainer import Trainer, resume_run
 from mindref.recommender.training.warm_start import WarmStart

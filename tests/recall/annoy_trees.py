@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.recall.approximate import ApproximateIndex, scale_by_longest
+from mindref.recall.index import ApproximateIndex, scale_by_longest
 from mindref.shapes import Array
 
 NO_ANNOY = "the package annoy or annoy-mm is not installed"

@@ -9,7 +9,7 @@ import pytest
 
 from mindref.errors import BackendError, DataError, RunError
 from mindref.recall import ExactIndex, build_index, nearest_items, open_index
-from mindref.recall.approximate import scale_by_longest
+from mindref.recall.index import scale_by_longest
 from tests import spec_pages
 from tests.list_requests import recalled
 from tests.recall.annoy_trees import annoy_module, index_of, vectors

@@ -9,7 +9,7 @@ import pytest
 
 from mindref.errors import RunError
 from mindref.recall import build_index, manifest, open_index
-from mindref.recall.approximate import BLOCK, scale_by_longest
+from mindref.recall.index import BLOCK, scale_by_longest
 from mindref.run.files import sealed
 from tests.recall.annoy_trees import annoy_module, vectors
 from tests.runs import change_json

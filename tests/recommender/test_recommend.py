@@ -12,8 +12,7 @@ from mindref.errors import ConfigError, DataError, MindrefError, RunError
 from mindref.models.servable_items import ServableItems
 from mindref.recall import ExactIndex
 from mindref.recommender.serving import recall as bulk
-from mindref.recommender.serving import recommend
-from mindref.recommender.serving.recommend import Recommendations
+from mindref.recommender.serving.recall import Recommendations
 from mindref.run.source import Source
 from tests.runs import SMALL, loaded, trainer
 
@@ -266,7 +265,7 @@ def test_a_missing_library_is_named(model, monkeypatch, name):
     def fail(module):
         raise ImportError(module)
 
-    monkeypatch.setattr(recommend, "import_module", fail)
+    monkeypatch.setattr(bulk, "import_module", fail)
     columns = model.recommend_many([HISTORY], n=2)
     with pytest.raises(ConfigError, match=f"to_{name}: expected the library {name}, got none; pip"):
         getattr(columns, f"to_{name}")()

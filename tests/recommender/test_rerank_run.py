@@ -13,7 +13,7 @@ from mindref.models import features
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.recommender.serving.list_request import ListRequest
-from mindref.recommender.serving.recommend import recommend_one
+from mindref.recommender.serving.recall import recommend_one
 from mindref.recommender.serving.rerank import load_reranker, score_lists
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.rerank_trainer import (

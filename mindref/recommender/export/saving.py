@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mindref.errors import RunError, say
-from mindref.recommender.progress_log import send_warnings
+from mindref.recommender.callbacks import send_warnings
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import atomic, checkpoint, files, items, lock, report
 from mindref.run.checkpoint import WRITTEN, check_free

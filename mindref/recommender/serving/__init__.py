@@ -5,8 +5,7 @@ list_request     options, users, histories and item lists of a request, in dense
 item_lists       allow and deny lists of items, from files and from values
 item_names       items by id or title, and the closest titles
 top_n_lists      lists of many histories: by vectors, by an index or by scores
-recall           lists of users from a run directory and its index
-recommend        lists of the Python interface, those of many users as columns
+recall           lists of a request, from a run directory and of the Python interface
 similar          items that are similar to an item
 rerank           reranking of candidates with DIN, and the gain
 """

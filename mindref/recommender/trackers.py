@@ -3,33 +3,36 @@
 Spec: specs/callbacks.md. A tracker is a plugin of the entry points `mindref.trackers`, or any
 `module:object`. The trackers of mindref are registered in the same way as those of other packages.
 
-tensorboard    event files in the run directory (tensorboardX)
+tensorboard    event files, by the package tensorboardX, which needs no TensorFlow
 mlflow         a run in MLflow (mlflow-skinny)
 wandb          a run in Weights & Biases, offline unless WANDB_MODE says otherwise
+
+The libraries are imported when a tracker is made.
 """
 
 from __future__ import annotations
 
 import importlib
-import logging
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 from mindref.backend import import_from_cwd
 from mindref.errors import FOREIGN_ERRORS, ConfigError, printable, say
 from mindref.process.requirements import install_extra
-from mindref.recommender.callbacks import Callback
+from mindref.recommender.callbacks import Callback, logger
 from mindref.training.loop import Validation
 
 GROUP = "mindref.trackers"
 MEMBERS = ("start", "log", "end")
 STEPS_PER_LOG = 100
 """Steps between two records of the training loss."""
-
-logger = logging.getLogger("mindref")
 
 
 class Tracker(Protocol):
@@ -183,3 +186,110 @@ def flat_settings(config: Mapping[str, Any]) -> dict[str, str | int | float | bo
         name: value if isinstance(value, str | int | float | bool) else ",".join(map(str, value))
         for name, value in entries.items()
     }
+
+
+class TensorboardTracker:
+    """Writes scalars, the settings as text, and the test metrics as scalars of the last step.
+
+    The files are in `RUN/tensorboard`, so that `tensorboard --logdir runs` shows all runs. A
+    training without a run directory writes to the folder `tensorboard`.
+    """
+
+    def __init__(self) -> None:
+        from tensorboardX import SummaryWriter
+
+        self.make_writer, self.step = SummaryWriter, 0
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Open an event file and write the settings."""
+        self.writer: Any = self.make_writer(str(Path(config["run"]) / "tensorboard"))
+        rows = [f"| {name} | {value} |" for name, value in flat_settings(config).items()]
+        self.writer.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *rows]))
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Write scalars."""
+        self.step = max(self.step, step)
+        for name, value in values.items():
+            # tags of TensorBoard have no @; without this, tensorboardX prints a message
+            self.writer.add_scalar(re.sub(r"[^-/\w.]", "_", name), value, step)
+
+    def end(self, report: dict[str, object] | None) -> None:
+        """Write the test metrics and close the file."""
+        self.log(self.step, report_metrics(report))
+        self.writer.close()
+
+
+class MlflowTracker:
+    """Records the settings as parameters, and values and test metrics as metrics.
+
+    MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME apply. Without an address, records are in the
+    database `mlflow.db`. If only mlflow-skinny is installed, which has no database, they are in the
+    folder `mlruns`. If the program has started a run of MLflow, the values are recorded in this
+    run, and it stays open.
+    """
+
+    def __init__(self) -> None:
+        import mlflow
+
+        self.mlflow: Any = mlflow
+        self.step = 0
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Start a run if none is active, and record the settings."""
+        self.starts_run = self.mlflow.active_run() is None
+        if not self.mlflow.is_tracking_uri_set() and find_spec("sqlalchemy") is None:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # required since MLflow 3.7
+            self.mlflow.set_tracking_uri(Path("mlruns").absolute().as_uri())
+        if self.starts_run:
+            self.mlflow.start_run(run_name=Path(config["run"]).name or None)
+        self.mlflow.log_params(flat_settings(config))
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Record metrics. MLflow has no @ in names."""
+        self.step = max(self.step, step)
+        metrics = {re.sub("[^-/ .:\\w]", "_", name): x for name, x in values.items()}
+        self.mlflow.log_metrics(metrics, step)
+
+    def end(self, report: dict[str, object] | None) -> None:
+        """Record the test metrics, and end the run that `start` has started."""
+        try:
+            self.log(self.step, report_metrics(report))
+        finally:
+            if self.starts_run:
+                self.mlflow.end_run("KILLED" if report is None else "FINISHED")
+
+
+class WandbTracker:
+    """Records the settings as the configuration, values as history, test metrics as summary.
+
+    By default the run is offline: its files are in the run directory, and `wandb sync` uploads
+    them. WANDB_MODE=online sends them during the training. WANDB_PROJECT names another project than
+    mindref.
+    """
+
+    def __init__(self) -> None:
+        import wandb
+
+        self.wandb: Any = wandb
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Start a run."""
+        folder = config["run"] or None
+        self.run: Any = self.wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "mindref"),
+            mode=os.environ.get("WANDB_MODE", "offline"),
+            dir=folder,
+            name=Path(folder).name if folder else None,
+            config=config,
+            reinit="create_new",
+            settings=self.wandb.Settings(console="off"),
+        )
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Record values of a step."""
+        self.run.log(values, step=step)
+
+    def end(self, report: dict[str, object] | None) -> None:
+        """Record the test metrics and end the run; a stopped training is a failed run."""
+        self.run.summary.update(report_metrics(report))
+        self.run.finish(exit_code=1 if report is None else 0)
