@@ -26,6 +26,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache, partial
 from typing import NoReturn
 
 import click
@@ -79,16 +80,12 @@ def announce_compilation(line: str) -> Iterator[None]:
     """Print a line on standard error when the first kernel is compiled."""
     from mindref import kernels
 
-    def print_once() -> None:
-        kernels.listeners.remove(print_once)
-        print_stderr(line)
-
+    print_once = cache(partial(print_stderr, line))
     kernels.listeners.append(print_once)
     try:
         yield
     finally:
-        with suppress(ValueError):  # already printed and removed
-            kernels.listeners.remove(print_once)
+        kernels.listeners.remove(print_once)
 
 
 class LazyGroup(click.Group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,14 +150,13 @@ def parse_shard(text: str | None, output: Path | None) -> tuple[int, int] | None
         return None
     if output is None:
         raise ConfigError(say("--shard", "--all-users and --output with it", "not both"))
-    first, _, second = text.partition("/")
-    if not (first.isascii() and first.isdecimal() and second.isascii() and second.isdecimal()):
+    if not re.fullmatch("[0-9]+/[0-9]+", text):
         raise ConfigError(say("--shard", "I/N, such as 1/4", repr(text)))
+    first, second = text.split("/")
     # a text of thousands of digits is not converted
-    number = (int(first), int(second)) if len(first) <= len(second) <= 9 else (0, 0)
-    if not 1 <= number[0] <= number[1]:
+    if not (len(first) <= len(second) <= 9 and 1 <= int(first) <= int(second)):
         raise ConfigError(say("--shard", "I/N with I from 1 to N, below 10^9", repr(text)))
-    return number
+    return int(first), int(second)
 
 
 def parse_item_ids(option: str, text: str) -> list[str]:

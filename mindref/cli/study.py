@@ -105,8 +105,7 @@ def study_command(options: StudyOptions, **exercise_values: Any) -> int:
     if exercise_settings.exercise or exercise_settings.exercises:
         option = "--exercise" if exercise_settings.exercise else "--exercises"
         allowed = {*ExerciseOptions._fields, "data", "baseline"}
-        if rejected := [x for name, x in settings.typed_options().items() if name not in allowed]:
-            raise ConfigError(say(option, "no options about a user", rejected[0]))
+        settings.reject_other_options(option, allowed, "no options about a user")
     code = run_exercise_command(exercise_settings)
     if code is not None:
         return code

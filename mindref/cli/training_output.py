@@ -63,24 +63,16 @@ def show_progress(
 
     if quiet:
         yield Hooks(stop=stop)
-    elif not family_of(config.model).by_steps:
+        return
+    if not family_of(config.model).by_steps:
         yield Hooks(on_validation=lambda x: print_stderr(fitted_line(config, x)), stop=stop)
-    elif is_terminal():
-        yield from training_bar(config, TrainingMeter(config, first, used), stop)
-    else:
-        meter = TrainingMeter(config, first, used)
+        return
+    meter, best = TrainingMeter(config, first, used), ""
+    if not is_terminal():
         yield Hooks(meter.add, lambda x: print_stderr(validation_line(config, x, meter)), stop)
-
-
-def training_bar(
-    config: TrainingConfig, meter: TrainingMeter, stop: StopRequest
-) -> Iterator[Hooks]:
-    """Yield hooks that update a progress bar."""
-    from mindref.training.loop import Hooks
-
-    best = ""
+        return
     with progress_bar(transient=False) as bar:
-        bar.start(meter.position(meter.first), total=1.0)
+        bar.start(meter.position(first), total=1.0)
 
         def on_step(step: int, loss: float) -> None:
             meter.add(step, loss)

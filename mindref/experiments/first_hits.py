@@ -55,16 +55,11 @@ def load_hits(run: Path) -> FirstHits | None:
         stored = metadata["hits"], metadata["model"]
         if stored != (FORMAT, file_digest(run / array_files.MODEL)):  # experiments-R15
             return None
-        hits = FirstHits(arrays["users"], arrays["first"])
-        return hits if valid_hits(hits) else None
+        users, first = arrays["users"], arrays["first"]
     except (RunError, OSError, *MALFORMED):
         return None  # computed again from the model
-
-
-def valid_hits(hits: FirstHits) -> bool:
-    """Return whether arrays of a file are valid users and ranks."""
-    users, first = hits
     same_shape = users.ndim == 1 and users.shape == first.shape
     if not same_shape or users.dtype != np.int64 or first.dtype != np.int64:
-        return False
-    return bool((users[1:] > users[:-1]).all() and ((first >= 0) & (first <= DEPTH)).all())
+        return None
+    is_valid = (users[1:] > users[:-1]).all() and ((first >= 0) & (first <= DEPTH)).all()
+    return FirstHits(users, first) if is_valid else None
