@@ -55,19 +55,14 @@ class SideInfo:
 
     def features_of(self, ids: Sequence[str]) -> tuple[Feature, ...]:
         """Return the features of these ids. Codes are in order of first appearance."""
-        return tuple(
-            encode_feature(name, values_of_id, ids) for name, values_of_id in self.values.items()
-        )
-
-
-def encode_feature(name: str, values_of_id: dict[str, list[str]], ids: Sequence[str]) -> Feature:
-    """Return one feature, whose row i has the values of `ids[i]`."""
-    code_of: dict[str, int] = {}
-    codes: list[int] = []
-    offsets = np.zeros(len(ids) + 1, np.int64)
-    for row, external_id in enumerate(ids):
-        codes.extend(
-            code_of.setdefault(value, len(code_of)) for value in values_of_id.get(external_id, ())
-        )
-        offsets[row + 1] = len(codes)
-    return Feature(name, list(code_of), Ragged(offsets, np.array(codes, np.int64)))
+        features = []
+        for name, values_of_id in self.values.items():
+            code_of: dict[str, int] = {}
+            codes, offsets = list[int](), [0]
+            for external_id in ids:
+                values = values_of_id.get(external_id, ())
+                codes.extend(code_of.setdefault(value, len(code_of)) for value in values)
+                offsets.append(len(codes))
+            rows = Ragged(np.array(offsets, np.int64), np.array(codes, np.int64))
+            features.append(Feature(name, list(code_of), rows))
+        return tuple(features)

@@ -55,13 +55,8 @@ class Shelf(NamedTuple):
         return title if volume == 0 else f"{title}, volume {volume + 1}"
 
 
-def read_shelves() -> tuple[Shelf, ...]:
-    """Return the shelves of the file, in their order."""
-    text = files("mindref.data").joinpath("synthetic_titles.tsv").read_text(encoding="utf-8")
-    return tuple(Shelf(*line.split("\t")) for line in text.splitlines()[1:])
-
-
-SHELVES = read_shelves()
+TITLES = files("mindref.data").joinpath("synthetic_titles.tsv").read_text(encoding="utf-8")
+SHELVES = tuple(Shelf(*line.split("\t")) for line in TITLES.splitlines()[1:])
 
 
 class SyntheticLog(NamedTuple):

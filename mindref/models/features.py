@@ -14,7 +14,7 @@ import numpy as np
 from mindref.config import Config
 from mindref.data.log import Feature, InteractionLog, Ints
 from mindref.errors import ConfigError, say
-from mindref.models.parameters import Catalogue, Sizes
+from mindref.models.parameters import Catalogue
 
 
 class Vocabulary(NamedTuple):
@@ -99,8 +99,3 @@ def user_profiles(log: InteractionLog, vocabulary: Vocabulary, users: Ints) -> I
             column[has] = row_of[firsts]
         columns.append(column)
     return np.stack(columns, axis=1) if columns else np.zeros((len(users), 0), np.int64)
-
-
-def data_sizes(log: InteractionLog, item_rows: int, vocabulary: Vocabulary) -> Sizes:
-    """Return the sizes of the parameters that depend on the data."""
-    return Sizes(len(log.item_ids), item_rows, vocabulary.rows, len(vocabulary.values))

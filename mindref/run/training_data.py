@@ -13,6 +13,7 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, Split, make_split
 from mindref.models import features
 from mindref.models.features import Vocabulary
+from mindref.models.parameters import Sizes
 from mindref.run.source import LoadedLog
 from mindref.training.batch_loader import Task
 
@@ -37,7 +38,13 @@ def prepare_training(loaded: LoadedLog, protocol: str, config: Config) -> Prepar
         split.train,
         features.user_profiles(log, vocabulary, split.train_users),  # model-R30
         catalogue,
-        features.data_sizes(log, item_rows, vocabulary)._replace(users=len(split.train)),
+        Sizes(
+            items=len(log.item_ids),
+            item_rows=item_rows,
+            profile_rows=vocabulary.rows,
+            profile_features=len(vocabulary.values),
+            users=len(split.train),
+        ),
     )
     return PreparedLog(loaded, split, task, vocabulary, count_items(split.train, len(log.item_ids)))
 

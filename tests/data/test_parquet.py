@@ -75,7 +75,7 @@ def read(path, is_plain, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "BATCH_ROWS", 2)
         if not is_plain:
-            patch.setattr(parquet, "is_plain_type", lambda kind: False)
+            patch.setattr(parquet, "PLAIN_TYPES", ())
         try:
             return plain(read_log(path, **options))
         except MindrefError as error:

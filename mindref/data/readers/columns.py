@@ -18,6 +18,7 @@ from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
+from mindref.data.times import TimeParser, time_parser
 from mindref.errors import ConfigError, DataError, say, value_text
 
 Column = str | int  # a name in the header, or a position from 1 (also as digits)
@@ -131,7 +132,7 @@ class RowFilter(NamedTuple):
 
 
 class ColumnLayout(NamedTuple):
-    """The index of each column in a record; -1 for a column that is missing."""
+    """The index of each column in a record, -1 for a missing column, and how fields are read."""
 
     width: int
     user: int
@@ -141,6 +142,7 @@ class ColumnLayout(NamedTuple):
     item_features: Sequence[tuple[str, int]]
     user_features: Sequence[tuple[str, int]]
     row_filters: Sequence[RowFilter]
+    parse_time: TimeParser
 
     @property
     def text_columns(self) -> list[int]:
@@ -152,15 +154,15 @@ class ColumnLayout(NamedTuple):
     def select(self, columns: Sequence[int]) -> ColumnLayout:
         """Return the layout of records that have only these columns, in this order."""
         index = {-1: -1, **{column: i for i, column in enumerate(columns)}}
-        return ColumnLayout(
-            len(columns),
-            index[self.user],
-            index[self.item],
-            index[self.time],
-            index[self.title],
-            [(name, index[column]) for name, column in self.item_features],
-            [(name, index[column]) for name, column in self.user_features],
-            [RowFilter(index[column], accepts) for column, accepts in self.row_filters],
+        return self._replace(
+            width=len(columns),
+            user=index[self.user],
+            item=index[self.item],
+            time=index[self.time],
+            title=index[self.title],
+            item_features=[(name, index[column]) for name, column in self.item_features],
+            user_features=[(name, index[column]) for name, column in self.user_features],
+            row_filters=[RowFilter(index[column], test) for column, test in self.row_filters],
         )
 
 
@@ -244,6 +246,7 @@ def resolve_columns(
             *(RowFilter(index_of(x), value_filter(values)) for x, values in columns.keep.items()),
             *(RowFilter(index_of(x), minimum_filter(n)) for x, n in columns.at_least.items()),
         ],
+        time_parser(columns.time_format),
     )
     source.tally.hints += rating_hints(header or (), rows, {x.column for x in layout.row_filters})
     return layout

@@ -21,7 +21,6 @@ from mindref.data.numbering import Block, IdColumn, Interaction, InteractionBloc
 from mindref.data.readers.columns import ColumnLayout, ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
-from mindref.data.times import TimeParser, time_parser
 from mindref.errors import value_text
 
 Record = tuple[int, Sequence[str]]  # line number, fields
@@ -44,19 +43,18 @@ class RowBlock(NamedTuple):
 
 def make_raw_log(records: Iterable[Record], layout: ColumnLayout, source: ReaderInput) -> RawLog:
     """Return the interactions of records, with the side information in the same records."""
-    parse_time = time_parser(source.columns.time_format)
-    interactions = read_records(records, layout, source, parse_time)
+    interactions = read_records(records, layout, source)
     return RawLog([interactions], layout.time >= 0, source.items, source.users)
 
 
 def read_records(
-    records: Iterable[Record], layout: ColumnLayout, source: ReaderInput, parse_time: TimeParser
+    records: Iterable[Record], layout: ColumnLayout, source: ReaderInput
 ) -> Iterator[Interaction]:
     """Yield the interactions of records; store the titles and features of the same records.
 
     Damaged and filtered records are counted.
     """
-    width, user, item, time, title, item_features, user_features, filters = layout
+    width, user, item, time, title, item_features, user_features, filters, parse_time = layout
     tally, separator = source.tally, source.columns.separator
     for number, fields in records:
         if len(fields) != width and (len(fields) < width or any(fields[width:])):
@@ -84,7 +82,7 @@ def read_records(
 
 
 def read_blocks(
-    blocks: Iterable[RowBlock], layout: ColumnLayout, source: ReaderInput, parse_time: TimeParser
+    blocks: Iterable[RowBlock], layout: ColumnLayout, source: ReaderInput
 ) -> Iterator[Block]:
     """Yield the interactions of each block of rows."""
     for block in blocks:
@@ -92,7 +90,7 @@ def read_blocks(
             columns, times = block.read_columns()
             interactions = make_block(columns, times, layout, source)
         except (ValueError, OverflowError, TypeError):  # data-R85
-            yield read_records(block.read_records(), layout, source, parse_time)
+            yield read_records(block.read_records(), layout, source)
         else:
             source.tally.lines += block.num_lines
             yield interactions

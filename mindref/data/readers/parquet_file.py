@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from mindref.data.readers.interactions import (
     values_as_text,
 )
 from mindref.data.readers.size_estimate import warn_of_interactions
-from mindref.data.times import SECOND_UNITS, TimeParser, time_parser
+from mindref.data.times import SECOND_UNITS, TimeParser, parse_seconds
 from mindref.errors import DataError, say
 
 BATCH_ROWS = 8192  # rows that are converted to text at once
@@ -48,27 +48,23 @@ def is_time_type(column_type: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(column_type) or pa.types.is_date(column_type))
 
 
-def value_type(column_type: pa.DataType) -> pa.DataType:
-    """Return the type of the values of a column, which may be a dictionary."""
-    return column_type.value_type if pa.types.is_dictionary(column_type) else column_type
+# types of which no value can damage a row: no bytes and no lists
+PLAIN_TYPES = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating,
+    pa.types.is_boolean, is_time_type,
+)  # fmt: skip
+# types that may have points in time: no durations and no lists
+TIME_TYPES = (
+    pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_string,
+    pa.types.is_large_string, pa.types.is_binary, is_time_type, pa.types.is_null,
+)  # fmt: skip
 
 
-def is_plain_type(column_type: pa.DataType) -> bool:
-    """Return whether no value of a column can damage a row: no bytes and no lists."""
-    tests = (
-        pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating,
-        pa.types.is_boolean, is_time_type,
-    )  # fmt: skip
-    return any(is_kind(value_type(column_type)) for is_kind in tests)
-
-
-def can_have_times(column_type: pa.DataType) -> bool:
-    """Return whether a column may have points in time. Durations and lists are none."""
-    tests = (
-        pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_string,
-        pa.types.is_large_string, pa.types.is_binary, is_time_type, pa.types.is_null,
-    )  # fmt: skip
-    return any(is_kind(value_type(column_type)) for is_kind in tests)
+def has_type(column_type: pa.DataType, tests: Sequence[Callable[[pa.DataType], bool]]) -> bool:
+    """Return whether a column, which may be a dictionary, has values of one of the types."""
+    is_dictionary = pa.types.is_dictionary(column_type)
+    value_type = column_type.value_type if is_dictionary else column_type
+    return any(is_type(value_type) for is_type in tests)
 
 
 @contextmanager
@@ -97,26 +93,24 @@ def read_rows(source: ReaderInput) -> RawLog:
     with parquet_errors(file):
         check_used_columns(parquet_file, names, file)
     types = [schema.field(i).type for i in columns]
-    time_format = source.columns.time_format
     if layout.time >= 0:
         time_type = types[layout.time]
-        if not can_have_times(time_type):
+        if not has_type(time_type, TIME_TYPES):
             expected = f"numbers, dates, timestamps or text in the column {names[layout.time]!r}"
             raise DataError(say(str(file), expected, str(time_type), "convert it to timestamps"))
         if is_time_type(time_type):
-            time_format = "seconds"
-    parse_time = time_parser(time_format)
+            layout = layout._replace(parse_time=parse_seconds)
     warn_of_interactions(str(file), parquet_file.metadata.num_rows)
-    is_plain = all(map(is_plain_type, types))
+    is_plain = all(has_type(column_type, PLAIN_TYPES) for column_type in types)
     blocks = (
         RowBlock(
             batch.num_rows,
-            partial(batch_columns, batch, layout, source, parse_time, is_plain=is_plain),
+            partial(batch_columns, batch, layout, source, is_plain=is_plain),
             partial(batch_records, batch, layout, source),
         )
         for batch in iterate_batches(parquet_file, names, source)
     )
-    interactions = read_blocks(blocks, layout, source, parse_time)
+    interactions = read_blocks(blocks, layout, source)
     return RawLog(interactions, layout.time >= 0, source.items, source.users)
 
 
@@ -186,12 +180,7 @@ def iterate_batches(
 
 
 def batch_columns(
-    batch: pa.RecordBatch,
-    layout: ColumnLayout,
-    source: ReaderInput,
-    parse_time: TimeParser,
-    *,
-    is_plain: bool,
+    batch: pa.RecordBatch, layout: ColumnLayout, source: ReaderInput, *, is_plain: bool
 ) -> tuple[TextColumns, Floats]:
     """Return the text columns and the times of a batch. Raises as `RowBlock.read_columns`.
 
@@ -205,7 +194,7 @@ def batch_columns(
         if layout.time < 0:
             return texts, np.zeros(batch.num_rows)
         time_format = source.columns.time_format
-        return texts, time_column(batch.column(layout.time), time_format, parse_time)
+        return texts, time_column(batch.column(layout.time), time_format, layout.parse_time)
     except pa.ArrowException as error:
         raise ValueError("a batch that pyarrow cannot convert") from error
 

@@ -20,7 +20,6 @@ from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.interactions import Record, make_raw_log, read_blocks
 from mindref.data.readers.lines import Lines, read_text_lines
 from mindref.data.readers.tally import Tally
-from mindref.data.times import time_parser
 
 MIN_BYTES = 1 << 20
 """Size on disk. The import of pyarrow takes longer than the reading of a smaller file."""
@@ -57,9 +56,8 @@ def read_text(text_format: TextFormat, layout: ColumnLayout, source: ReaderInput
         return make_raw_log(text_format.read(source.file, source.tally), layout, source)
     from mindref.data.readers.text_blocks import TextBlocks  # imports pyarrow
 
-    parse_time = time_parser(source.columns.time_format)
-    blocks = TextBlocks(text_format, layout, source, parse_time)
-    interactions = read_blocks(blocks, layout, source, parse_time)
+    blocks = TextBlocks(text_format, layout, source)
+    interactions = read_blocks(blocks, layout, source)
     return RawLog(interactions, layout.time >= 0, source.items, source.users)
 
 

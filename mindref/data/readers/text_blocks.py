@@ -17,12 +17,12 @@ from pyarrow import csv
 from mindref.data.log import Floats
 from mindref.data.numbering import IdColumn
 from mindref.data.readers.columns import ColumnLayout, ReaderInput
-from mindref.data.readers.interactions import Record, RowBlock, TextColumns, make_raw_log
+from mindref.data.readers.interactions import Record, RowBlock, TextColumns, read_records
 from mindref.data.readers.lines import MAX_LINE_BYTES, decode_lines, iterate_lines, strip_bom
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.text import BLANKS, TextFormat
 from mindref.data.side_info import SideInfo
-from mindref.data.times import SECOND_UNITS, TimeParser
+from mindref.data.times import SECOND_UNITS
 from mindref.errors import DataError
 
 BLOCK_BYTES = 1 << 25  # few blocks, because each block converts its distinct ids
@@ -33,15 +33,9 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 class TextBlocks:
     """The blocks of a text file. `source.tally` counts the lines that have been read."""
 
-    def __init__(
-        self,
-        text_format: TextFormat,
-        layout: ColumnLayout,
-        source: ReaderInput,
-        parse_time: TimeParser,
-    ) -> None:
-        self.text_format, self.layout, self.source = text_format, layout, source
-        self.parse_time, self.tally = parse_time, source.tally
+    def __init__(self, text_format: TextFormat, layout: ColumnLayout, source: ReaderInput) -> None:
+        self.text_format, self.layout = text_format, layout
+        self.source, self.tally = source, source.tally
         self.unit = SECOND_UNITS.get(source.columns.time_format, 0.0)
         self.text_types = dict.fromkeys(layout.text_columns, TEXT)
         self.numeric_times = (
@@ -103,9 +97,8 @@ class TextBlocks:
             tally = Tally(self.tally.file, self.tally.limit)
             source = self.source._replace(tally=tally, items=SideInfo(), users=SideInfo())
             records = self.text_format.read(source.file, tally)
-            for interactions in make_raw_log(records, self.layout, source).blocks:
-                for _ in interactions:
-                    pass
+            for _ in read_records(records, self.layout, source):
+                pass
             raise
 
     def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
@@ -148,7 +141,7 @@ class TextBlocks:
             return self.texts_of(table), np.zeros(len(table))
         table = self.read_table(data, {**self.text_types, time: TEXT})
         texts = self.text_column(table.column(str(time)))
-        seconds = np.array([self.parse_time(text) for text in texts.names], np.float64)
+        seconds = np.array([self.layout.parse_time(text) for text in texts.names], np.float64)
         self.numeric_times = False
         return self.texts_of(table), seconds[texts.codes]
 
