@@ -65,7 +65,7 @@ def compute_interests(
     config = model.config
     history, mask = pad_histories(histories, config.window)
     logits = serving_logits(config, len(model.catalogue.rows), history, rng)
-    blocks = []
+    blocks: list[tuple[Array, Bools, Array | None]] = []
     for start in range(0, max(len(history), 1), BLOCK):
         block = slice(start, start + BLOCK)
         users = mind.Histories(history[block], mask[block], logits[block], profile[block])
@@ -73,10 +73,15 @@ def compute_interests(
             composed = couplings or not backend_computes(backend, config, "model")
             make = with_couplings if composed else without_couplings
             blocks.append(make(model, users, backend))
-    vectors, active, *couplings_blocks = zip(*blocks, strict=True)
-    routed = couplings and couplings_blocks[0][0] is not None
-    weights = np.concatenate(couplings_blocks[0]) if routed else None
-    return Interests(np.concatenate(vectors), np.concatenate(active), weights, history, mask)
+    vectors, active, weights = zip(*blocks, strict=True)
+    is_routed = couplings and weights[0] is not None
+    return Interests(
+        vectors=np.concatenate(vectors),
+        active=np.concatenate(active),
+        couplings=np.concatenate(weights) if is_routed else None,
+        history=history,
+        mask=mask,
+    )
 
 
 def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
@@ -89,7 +94,9 @@ def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
         yield family.scores(model.params, rows, config)
 
 
-def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
+def with_couplings(
+    model: Model, histories: mind.Histories, backend: Any
+) -> tuple[Array, Bools, Array | None]:
     """Return interests, active and couplings of one block of users, computed with operators.
 
     The couplings are None for a family without routing.
@@ -98,7 +105,8 @@ def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tup
     if not family.by_steps:
         offsets = np.concatenate([[0], np.cumsum(histories.mask.sum(axis=1))])
         rows = Ragged(offsets, histories.items[histories.mask])
-        return *family.interests(model.params, rows, model.config), None
+        vectors, active = family.interests(model.params, rows, model.config)
+        return vectors, active, None
     ops = operators_of(backend, model.config)
     vectors, active, saved = family.interests(
         model.params, histories, model.catalogue, model.config, ops
@@ -107,7 +115,9 @@ def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tup
     return normalise_vectors(vectors, model.config), active, couplings
 
 
-def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
+def without_couplings(
+    model: Model, histories: mind.Histories, backend: Any
+) -> tuple[Array, Bools, None]:
     """Return interests and active of one block of users, computed by the backend."""
     answer = backend.interests(model.params, histories, model.catalogue, model.config)
     vectors, active = (np.asarray(backend.to_numpy(x)) for x in answer)
@@ -118,7 +128,7 @@ def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> 
         requirement = f"interests {expected} and which are active, bool {expected[:2]}"
         got = f"{vectors.dtype} {vectors.shape} and {active.dtype} {active.shape}"
         raise BackendError(say(f"backend {backend.name}: interests", requirement, got))
-    return normalise_vectors(vectors, model.config), active
+    return normalise_vectors(vectors, model.config), active, None
 
 
 def item_matrix(model: Model) -> Array:

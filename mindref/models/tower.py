@@ -98,14 +98,19 @@ def user_tower(model: Model, features: int) -> UserTower:
     items, _ = mind.item_vectors(params, ids, model.catalogue)
     logits = initial_logits(config, len(model.catalogue.rows))[ids]
     bilinear = getattr(params, "bilinear", np.zeros((0, 0)))
-    positions = log_weights_by_age(model)
+    # a family without routing has one row for each column
+    positions = getattr(params, "positions", np.zeros((config.window, 0)))
+    family = family_of(config.model)
     return UserTower(
-        *(to_float32(items), to_float32(logits), to_float32(params.profile)),
-        *(to_float32(bilinear), to_float32(positions)),
-        tuple(Layer(*map(to_float32, layer)) for layer in params.layers),
-        features,
-        family_of(config.model).num_vectors(config),
-        config,
+        items=to_float32(items),
+        logits=to_float32(logits),
+        profile=to_float32(params.profile),
+        bilinear=to_float32(bilinear),
+        positions=to_float32(positions if family.routes else positions.T),
+        layers=tuple(Layer(*map(to_float32, layer)) for layer in params.layers),
+        features=features,
+        vectors=family.num_vectors(config),
+        config=config,
     )
 
 
@@ -115,13 +120,6 @@ def initial_logits(config: Config, count: int) -> Array:
     if columns == 0 or config.routing != "dynamic":
         return np.zeros((count, columns), config.dtype)  # model-R12
     return keyed_table(config.seed, count, columns, config.sigma, config.dtype)  # routing-R15
-
-
-def log_weights_by_age(model: Model) -> Array:
-    """Return the log weights of behaviours (W, C); row 0 is the last behaviour."""
-    positions: Array = getattr(model.params, "positions", np.zeros((model.config.window, 0)))
-    # a family without routing has one row for each column
-    return positions if family_of(model.config.model).routes else positions.T
 
 
 def to_float32(x: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.models import mind, parameters
-from mindref.models.family import Draw, SteppedFamily
+from mindref.models.family import SteppedFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
 from mindref.models.mind_plus import ages
 from mindref.models.parameters import Catalogue, Layer, Sizes
@@ -264,11 +264,6 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Operators = REFERENCE) -> Gr
     return Gradients(items, profile, bilinear, positions, layers)
 
 
-def add_dropout_mask(common: mind.Batch, draw: Draw) -> Batch:
-    """Return the batch with the dropout mask, which is drawn last (mind_plus-R15)."""
-    return Batch(common, dropout_mask(draw.rng, common.histories.mask, draw.config))
-
-
 def dropout_mask(rng: np.random.Generator, mask: Bools, config: Config) -> Array | None:
     """Return the factors of the behaviours' vectors (B, L, D), None without dropout.
 
@@ -290,6 +285,9 @@ FAMILY = SteppedFamily(
     loss=loss,
     backward=backward,
     interests=mind_plus_interests,
-    make_batch=add_dropout_mask,
+    # mind_plus-R15: the dropout mask is drawn last
+    make_batch=lambda common, draw: Batch(
+        common, dropout_mask(draw.rng, common.histories.mask, draw.config)
+    ),
     routes=True,
 )

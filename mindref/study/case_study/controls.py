@@ -72,6 +72,7 @@ def route_histories(
     profiles = np.tile(profile, (len(history), 1))
     histories = Histories(history, everywhere, logits, profiles)
     vectors, active, couplings = with_couplings(study_model.model, histories, None)
+    assert couplings is not None  # the study model routes
     count = int(active[0].sum())
     return RoutedHistories(history, couplings[:, :, :count], vectors[:, :count])
 
