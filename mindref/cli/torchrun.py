@@ -18,8 +18,7 @@ from mindref.errors import MindrefError
 from mindref.training.distributed import FailedElsewhere, ProcessLost, Ranks
 
 if TYPE_CHECKING:
-    from mindref.recommender.training.trainer import Trainer
-    from mindref.recommender.training.training_run import TrainingRun
+    from mindref.recommender.training.trainer import Trainer, TrainingRun
 
 
 def report_in_first_process(work: Callable[[], int]) -> int:

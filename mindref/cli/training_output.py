@@ -31,7 +31,7 @@ from mindref.models.din_config import DinConfig
 if TYPE_CHECKING:
     from mindref.data.log import InteractionLog
     from mindref.recommender.trackers import TrackerCallback
-    from mindref.recommender.training.training_run import TrainingRun
+    from mindref.recommender.training.trainer import TrainingRun
     from mindref.training.loop import Hooks, Validation
 
 TrainingConfig = Config | DinConfig

@@ -115,10 +115,7 @@ def save_text(path: Path) -> Iterator[tuple[TextIO, list[str]]]:
 
 def list_to_json(answer: UserList, index: Index) -> dict[str, Any]:
     """Return a list as JSON values, with the kind and recall of the index."""
-    items = [
-        {"rank": rank, "item": x.item, "title": x.title, "score": x.score, "interest": x.interest}
-        for rank, x in enumerate(answer.items, 1)
-    ]
+    items = [{"rank": rank, **x._asdict()} for rank, x in enumerate(answer.items, 1)]
     return {
         "user": answer.user,
         "interests": answer.interests,

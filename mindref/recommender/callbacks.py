@@ -18,7 +18,7 @@ from typing import Any
 from mindref.data.log import InteractionLog
 from mindref.data.readers.advice import reading_hints
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
-from mindref.recommender.training.training_run import TrainingRun
+from mindref.recommender.training.trainer import TrainingRun
 from mindref.run.source import IN_MEMORY
 from mindref.training.loop import Hooks, Validation
 

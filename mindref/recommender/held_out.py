@@ -19,6 +19,7 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, Split, make_split
 from mindref.errors import ConfigError, say
 from mindref.run import checkpoint
+from mindref.run.metadata import EarlierTraining
 from mindref.run.source import IN_MEMORY, fingerprint
 from mindref.run.training_data import PreparedLog
 
@@ -26,18 +27,6 @@ from mindref.run.training_data import PreparedLog
 def run_label(run: str) -> str:
     """Return the name of an earlier run in messages."""
     return "the model in memory" if run == IN_MEMORY else run
-
-
-class EarlierTraining(NamedTuple):
-    """The training data of a run: an entry of the list `trained_on` in config.json."""
-
-    run: str
-    model: str = ""  # digest of the parameters
-    split: str = ""  # empty: unknown, because the run is of an older version
-    seed: int = 0  # of the split
-    log: str = ""  # fingerprint
-    interactions: int = 0  # of the log
-    last_time: float | None = None  # of the last interaction that was trained on; None: unknown
 
 
 Kind = Literal["certain", "possible", "unknown"]

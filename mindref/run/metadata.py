@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
 
 from mindref.arguments import is_path
@@ -62,16 +63,17 @@ class SizeFacts(TypedDict):
     profile_features: Count
 
 
-class TrainingFacts(TypedDict):
-    """What an earlier run was trained on."""
+@dataclass(frozen=True)
+class EarlierTraining:
+    """The training data of a run: an entry of the list `trained_on` in config.json."""
 
     run: str
-    model: str
-    split: str
-    seed: Seed
-    log: str
-    interactions: Count
-    last_time: Finite | None
+    model: str = ""  # digest of the parameters
+    split: str = ""  # empty: unknown, because the run is of an older version
+    seed: Seed = 0  # of the split
+    log: str = ""  # fingerprint
+    interactions: Count = 0  # of the log
+    last_time: Finite | None = None  # of the last interaction that was trained on; None: unknown
 
 
 class StartFacts(TypedDict):
@@ -84,7 +86,7 @@ class StartFacts(TypedDict):
     new_items: Count
     trained_items: NotRequired[Count]
     left_out_items: NotRequired[Count]
-    trained_on: NotRequired[list[TrainingFacts]]
+    trained_on: NotRequired[list[EarlierTraining]]
 
 
 class RunFacts(TypedDict):

@@ -156,13 +156,13 @@ def test_the_exit_codes_are_documented_and_specified():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_signal_ends_a_fit_at_once(cli, shop, tmp_path, number, monkeypatch):
     """A model that is fitted in one pass has no step after which the training could stop."""
-    from mindref.recommender.training import training_run
+    from mindref.recommender.training import trainer as trainer_module
 
     def fit(*arguments, **keywords):
         signal.raise_signal(number)
         pytest.fail("the fit goes on")
 
-    monkeypatch.setattr(training_run, "fit_model", fit)
+    monkeypatch.setattr(trainer_module, "fit_model", fit)
     words = options(model="popularity")
     result = cli("train", "--data", shop, "--out", tmp_path / "run", *words)
     assert result.code == CODES[number]

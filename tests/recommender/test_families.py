@@ -18,7 +18,7 @@ from mindref.models.tower import FAMILIES
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.training import training_run
+from mindref.recommender.training import trainer as trainer_module
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from mindref.study.models.study_model import open_study_model
@@ -69,7 +69,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(model, run_of, tmp_path):
 def test_a_family_that_is_fitted_is_not_fitted_again(model, tmp_path, monkeypatch):
     run = trained(tmp_path / "run", model=model)
     before = (run / array_files.MODEL).read_bytes()
-    monkeypatch.setattr(training_run, "fit_model", None)
+    monkeypatch.setattr(trainer_module, "fit_model", None)
     assert resume_run(run).train().finished
     assert (run / array_files.MODEL).read_bytes() == before
 

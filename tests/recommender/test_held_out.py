@@ -14,12 +14,12 @@ from mindref.data.splits import make_split, split_global_time
 from mindref.errors import ConfigError, RunError
 from mindref.recommender import held_out
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.held_out import EarlierTraining
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.plan import plan_training
 from mindref.recommender.training.trainer import resume_run
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint
+from mindref.run.metadata import EarlierTraining
 from mindref.run.source import LoadedLog, Source, fingerprint
 from tests.recommender.earlier_logs import log_until, trainer_of
 from tests.runs import (
@@ -40,7 +40,7 @@ def training_of(of_log, split, seed=0, **changes):
     """Return the record of a run that was trained on a log."""
     made = trainer_of(of_log, protocol=split, seed=seed)
     (training,) = held_out.list_trainings("runs/001", "", made.config, made.facts())
-    return training._replace(**changes)
+    return replace(training, **changes)
 
 
 def find(log, split, *trainings, which="test"):
@@ -126,7 +126,7 @@ def test_the_last_interactions_of_a_longer_log_are_held_out():
     training = training_of(EARLY, "leave_last_out")
     assert find(ALL, "leave_last_out", training) == []
     for changes in ({"interactions": 10**6}, {"interactions": 0}, {"split": "none"}):
-        assert find(ALL, "leave_last_out", training._replace(**changes))
+        assert find(ALL, "leave_last_out", replace(training, **changes))
     late = training_of(ALL, "leave_last_out", interactions=1)
     assert find(EARLY, "leave_last_out", late), "a log that ends before the training"
 

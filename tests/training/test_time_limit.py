@@ -10,7 +10,7 @@ from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import RECALL_FAMILIES, uses_setting
-from mindref.recommender.training import training_run
+from mindref.recommender.training import trainer as trainer_module
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_state
 from mindref.run.metadata import check_header
@@ -31,7 +31,7 @@ class TimedTraining:
         self.now, self.rates = 0.0, []
         self.seconds = itertools.chain([first], itertools.repeat(step))
         self.validation, self.checkpoint = validation, checkpoint
-        monkeypatch.setattr(training_run, "make_engine", self.timed_engine)
+        monkeypatch.setattr(trainer_module, "make_engine", self.timed_engine)
 
     def timed_engine(self, *arguments):
         engine = make_engine(*arguments)
@@ -122,7 +122,7 @@ def test_all_processes_read_the_clock_of_the_first(monkeypatch):
         clocks.append(hooks.clock())
         return state
 
-    monkeypatch.setattr(training_run, "train_steps", read_clock)
+    monkeypatch.setattr(trainer_module, "train_steps", read_clock)
     made.ranks = made.ranks._replace(world=2, exchange=lambda word: ["11.5", word])
     monkeypatch.setattr(type(made), "check_same", lambda self, state: None)
     made.take_steps(Hooks(clock=lambda: 99.0))

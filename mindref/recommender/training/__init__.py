@@ -4,7 +4,6 @@ plan             settings, log and number of steps, also from an earlier run; wh
 preset_choice    choice of a preset for a log
 memory_estimate  estimate of the largest memory of a training
 warm_start       start of a training from the parameters of an earlier run
-training_run     one training and its run directory
-trainer          training, evaluation and resuming of a recall family
+trainer          one training and its run directory; that of a recall family, also resumed
 rerank_trainer   training of DIN on the candidates of a recall run
 """

@@ -32,7 +32,7 @@ from mindref.recommender.serving.rerank import (
 )
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import recommend_batch
-from mindref.recommender.training.training_run import TrainingRun
+from mindref.recommender.training.trainer import TrainingRun
 from mindref.run import array_files, checkpoint, files, report
 from mindref.run.files import real_path
 from mindref.run.source import LoadedLog

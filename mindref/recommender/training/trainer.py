@@ -1,44 +1,303 @@
-"""Training of a recall family: train into a run directory, resume, evaluate on test cases."""
+"""Training into a run directory: one training, and that of a recall family.
+
+Spec: specs/model.md, specs/optimiser.md. rerank_trainer.py has the training of DIN.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from mindref.backend import Backend, check_installed, load_backend
 from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.data.splits import EvaluationCases
-from mindref.errors import RunError, say
+from mindref.errors import MindrefError, RunError, say
 from mindref.evaluation.evaluate import tied_targets
 from mindref.models import features
-from mindref.models.family import check_trainable
-from mindref.models.servable_items import count_untrained
+from mindref.models.family import FamilyConfig, check_trainable, family_of
+from mindref.models.parameters import Catalogue, copy_params
+from mindref.models.servable_items import count_untrained, find_trained_items, mask_untrained_rows
+from mindref.models.serving import Model
 from mindref.recommender.evaluate_run import (
     NOT_SAMPLED,
     EvaluationSet,
     evaluate_model,
     make_validator,
 )
-from mindref.recommender.held_out import (
-    describe_training,
-    earlier_trainings,
-    start_warnings,
-)
+from mindref.recommender.held_out import describe_training, earlier_trainings, start_warnings
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.memory_estimate import check_training_memory
 from mindref.recommender.training.plan import TrainingPlan
-from mindref.recommender.training.training_run import TrainingRun
 from mindref.recommender.training.warm_start import left_out_warnings, start_state
-from mindref.run import checkpoint, report
+from mindref.run import array_files, atomic, checkpoint, items, report, validate
+from mindref.run.checkpoint import WRITTEN, make_folder
 from mindref.run.items import Items
 from mindref.run.source import LoadedLog, Source, fingerprint
-from mindref.run.training_data import prepare_training, sample_cases
+from mindref.run.training_data import PreparedLog, prepare_training, sample_cases
+from mindref.training.batch_loader import Task, make_loader
 from mindref.training.distributed import ONE_PROCESS, Ranks
-from mindref.training.loop import initial_state
+from mindref.training.divergence import Diverged, name_ids
+from mindref.training.engine import make_engine
+from mindref.training.loop import (
+    Hooks,
+    TrainingState,
+    Validate,
+    Validation,
+    end_reason,
+    fetch_arrays,
+    fit_model,
+    initial_state,
+    train_steps,
+)
 
 REPORT = report.NAME  # of the test cases, in the run directory
+
+
+class TrainingRun:
+    """One training, with or without a run directory."""
+
+    load_config: ClassVar[Any]
+    """(run) -> settings and facts of config.json."""
+    config: Any  # Config or DinConfig
+    backend_name: str  # whose code the user trusts by naming it (security-R9)
+
+    def __init__(
+        self,
+        config: FamilyConfig,
+        prepared: PreparedLog,
+        task: Task,
+        state: TrainingState,
+        run: Path | None,
+        backend: Backend,
+        ranks: Ranks = ONE_PROCESS,
+    ) -> None:
+        self.config, self.prepared, self.task, self.state = config, prepared, task, state
+        self.run, self.backend, self.ranks = run, backend, ranks  # run: the planned directory
+        self.family = family_of(config.model)
+        self.validations: list[Validation] = []
+        self.identity = ""  # digest of the run on disk
+        self.warnings: list[str] = []  # about the meaning of the metrics
+        self.stopped_by = ""  # why a training ended that has steps left
+        self.finished = False  # after `train`; False: stopped before the last step
+        self.best: Any = copy_params(state.params)  # after `train`: without validation, the last
+        self.validate: Validate | None = None
+
+    @property
+    def made_run(self) -> Path | None:
+        """The run directory; None before `create` or `restore`, and for a training without one."""
+        return self.run if self.identity else None
+
+    def facts(self) -> dict[str, object]:
+        """Return the facts of config.json, stored with the settings; subclasses add facts."""
+        return {
+            "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # the number changes rounding
+            "log": fingerprint(self.prepared.loaded.log),
+            "items": items.text_digest(self.catalogue),
+            **self.reproducibility(),
+        }
+
+    def description(self) -> dict[str, object]:
+        """Return what callbacks and trackers receive before the first step."""
+        return {"run": str(self.run or ""), "settings": self.config.family_settings()}
+
+    def reproducibility(self) -> dict[str, object]:
+        """Return the entry of config.json and of the report if results depend on the machine."""
+        return {"reproducible": False} if self.config.time_limit else {}  # optimiser-R22
+
+    def ending(self) -> dict[str, object]:
+        """Return the entries of a report that describe the end of the training."""
+        if not self.family.by_steps:
+            return {}
+        ended_by = end_reason(self.state, self.config) or self.stopped_by
+        entries = {"steps": self.state.moments.step, "ended_by": ended_by}
+        if self.config.time_limit:
+            entries["seconds"] = round(self.state.time.seconds, 3)
+        return {**entries, **self.reproducibility()}
+
+    @cached_property
+    def catalogue(self) -> str:
+        """Text of items.tsv."""
+        log = self.prepared.loaded.log
+        return items.items_text(log.item_ids, self.prepared.counts, log.titles)
+
+    @cached_property
+    def served_catalogue(self) -> Catalogue:
+        """The catalogue of the model in evaluation and serving: without untrained rows."""
+        task, by_steps = self.task, self.family.by_steps
+        is_trained = find_trained_items(task.sequences, task.sizes.items, by_steps=by_steps)
+        return mask_untrained_rows(task.catalogue, is_trained)
+
+    def model(self) -> Model:
+        """Return the model of the best validation so far; for a reranker, of the last step."""
+        return Model(self.best, self.served_catalogue, self.config)
+
+    def create(self) -> None:
+        """Make the run directory; save a training that has begun. Raises RunError for a run."""
+        if self.run is None:
+            return
+        make_folder(self.run)
+        atomic.write_text(self.run / "items.tsv", self.catalogue)
+        facts = self.facts()
+        self.identity = checkpoint.run_identity(self.config, facts)
+        try:
+            checkpoint.save_config(self.run, self.config, facts)  # last: it makes the folder a run
+            self.load_config(self.run)  # model-R65: what cannot be read again is an error now
+        except MindrefError:
+            (self.run / "config.json").unlink(missing_ok=True)
+            raise
+        # the training began before the choice of the preset, or from an earlier run (model-R59)
+        if self.state.moments.step > 0 or "start_from" in facts:
+            self.save(self.state, is_best=self.state.best_step > 0)
+
+    def evaluate(self) -> dict[str, object]:
+        """Return the report on the test cases, as plain values, and write it."""
+        raise NotImplementedError
+
+    def save_report(self, summary: dict[str, object]) -> dict[str, object]:
+        """Write a report into the run directory, if any, and return it."""
+        if self.run is not None:
+            report.save_report(self.run, summary, self.identity)
+        return summary
+
+    def restore(self, run: Path, moved: Mapping[str, object] | None = None) -> None:
+        """Load the last state on disk; without one, training starts from the first step.
+
+        moved: entries of config.json that replace those of the run, because a path has changed.
+        """
+        _, facts = self.load_config(run)
+        self.identity = checkpoint.run_identity(self.config, facts)
+        if self.ranks.first:
+            atomic.remove_leftovers(run, *WRITTEN)
+            digest = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
+            if digest != facts["items"]:  # titles in the log have changed since the training
+                facts["items"] = digest
+                checkpoint.save_config(run, self.config, facts)
+        if (run / array_files.STATE).exists():
+            fresh, name = self.state, self.config.model
+            self.state, self.validations = checkpoint.load_state(run, self.identity, name)
+            if self.family.by_steps:
+                checkpoint.check_fits(run, self.state, fresh)
+            if self.ranks.first:
+                checkpoint.write_copies(run, self.state, self.validations)
+            if self.ranks.first and self.state.best_step:
+                self.best = self.best_on_disk(run)
+        elif "start_from" in facts:  # model-R59
+            todo = f"train anew with --start-from {facts['start_from']['run']}"
+            raise RunError(say(str(run / array_files.STATE), "the start of the run", "none", todo))
+        if self.ranks.first and moved:
+            checkpoint.save_config(run, self.config, {**facts, **moved})
+
+    def best_on_disk(self, run: Path) -> Any:
+        """Return the parameters of the best validation of the state.
+
+        After a kill between the writes of state and model, they are the parameters of the state.
+        """
+        state, path = self.state, run / array_files.MODEL
+        step, is_last = 0, state.best_step == state.moments.step
+        expected = self.task.catalogue, self.config, self.task.sizes
+        validate.check_model(run / array_files.STATE, state.params, *expected)
+        if path.exists() or not is_last:
+            params, _, step = checkpoint.load_best(run, self.identity, self.config.model)
+            validate.check_model(path, params, *expected)
+        if step == state.best_step:
+            return params
+        if not is_last:
+            todo = array_files.retrain_hint(run)
+            raise RunError(say(str(path), f"the model of step {state.best_step}", step, todo))
+        params = copy_params(state.params)
+        self.write_model(params, state.best_step)
+        return params
+
+    def write_model(self, params: Any, step: int) -> None:
+        """Write the parameters that are served, if the run directory is made."""
+        if (run := self.made_run) is not None:
+            catalogue, name = self.served_catalogue, self.config.model
+            checkpoint.save_model(run, params, catalogue, step, name, self.identity)
+
+    def train(self, hooks: Hooks | None = None) -> Self:
+        """Train to the last step or until the hooks stop it, and return self (see `finished`).
+
+        Every checkpoint is on disk before `on_validation` is called.
+        """
+        hooks, config = hooks or Hooks(), self.config
+        if self.family.by_steps:
+            self.take_steps(hooks)
+            # stopped between validations, or the last time is not saved: optimiser-R21
+            if self.state.losses[1] or config.time_limit:
+                self.save(self.state, is_best=False)
+        elif self.state.moments.step == 0:
+            self.state, validation = fit_model(self.task, config, self.validate)
+            self.save_validation(self.state, validation)
+            hooks.on_validation(validation)
+        self.finished = end_reason(self.state, config) != ""
+        if self.validate is None:
+            self.best, step = self.state.params, self.state.moments.step  # model-R52
+            if self.finished and self.run is not None:
+                self.ranks.broadcast_from_first(lambda: self.write_model(self.best, step))
+        return self
+
+    def take_steps(self, hooks: Hooks) -> None:
+        """Take the steps. Raises Diverged with the ids of the log."""
+        task, state, config, ranks = self.task, self.state, self.config, self.ranks
+        engine = make_engine(self.backend, state.params, state.moments, task.catalogue, config)
+        self.state = fetch_arrays(state, engine)  # tables are large: keep no second copy
+        self.check_same(self.state)
+        validate = self.validate
+
+        def clock() -> float:
+            return float(ranks.gather(hooks.clock())[0])  # optimiser-R19: of rank 0
+
+        try:
+            self.state = train_steps(
+                task,
+                self.state,
+                config,
+                engine,
+                hooks._replace(stop=ranks.polled(hooks.stop), clock=clock),
+                validate=validate
+                and (lambda params: ranks.broadcast_from_first(lambda: validate(params))),
+                save=self.save_validation,
+            )
+        except Diverged as error:
+            users = self.prepared.split.train_users[make_loader(task, config).rows(error.step - 1)]
+            saved_step = max([state.moments.step, *(x.step for x in self.validations)])
+            log = self.prepared.loaded.log
+            raise name_ids(error, log, users, self.made_run, saved_step) from error
+
+    def save_validation(self, state: TrainingState, validation: Validation) -> None:
+        """Save the state after a validation, and keep the best parameters."""
+        self.validations.append(validation)
+        if validation.is_best and self.ranks.first:  # only the first process needs the large copy
+            self.best = copy_params(state.params)
+        self.check_same(state)
+        self.ranks.broadcast_from_first(lambda: self.save(state, is_best=validation.is_best))
+
+    def save(self, state: TrainingState, *, is_best: bool) -> None:
+        """Write the state, then the model if the validation is the best one."""
+        run = self.made_run
+        if run is None or not self.ranks.first:
+            return
+        checkpoint.save_state(run, state, self.validations, self.config.model, self.identity)
+        if is_best:
+            self.write_model(self.best, state.best_step)
+
+    def check_same(self, state: TrainingState) -> None:
+        """Raise MindrefError unless all processes have the same arrays (backend-R17)."""
+        if self.ranks.several:
+            arrays = {
+                f"{part}.{name}": np.ascontiguousarray(x)
+                for part, table in enumerate(checkpoint.state_tables(state))
+                for name, x in table.items()
+            }
+            digest = array_files.arrays_digest(arrays, {})
+            name = f"parameters and moments after step {state.moments.step}"
+            self.ranks.check_same({name: digest})
 
 
 class Trainer(TrainingRun):

@@ -7,7 +7,7 @@ value; rows of new items begin at the vectors of their features, or at the mean.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,10 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary, select_features
 from mindref.models.parameters import Catalogue, Sizes, flatten, unflatten
-from mindref.recommender.held_out import EarlierTraining, list_trainings, run_label
+from mindref.recommender.held_out import list_trainings, run_label
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files, checkpoint, files
+from mindref.run.metadata import EarlierTraining
 from mindref.run.source import IN_MEMORY
 from mindref.run.training_data import PreparedLog
 from mindref.run.validate import one_row_arrays
@@ -99,7 +100,7 @@ class WarmStart(NamedTuple):
         total, num_used = (int(np.count_nonzero(x)) for x in (self.trained_items, rows[:used] >= 0))
         counts |= {"trained_items": total, "left_out_items": total - num_used}
         start = {"run": self.location, "model": digest, "step": self.served.step, **counts}
-        trained_on = [x._asdict() for x in self.trainings(digest)]
+        trained_on = [asdict(x) for x in self.trainings(digest)]
         return {**start, "trained_on": trained_on}  # model-R59, R62
 
     @property
