@@ -14,6 +14,7 @@ import click
 
 from mindref.cli import settings
 from mindref.cli.locking import lock_folder
+from mindref.cli.signals import StopRequest
 from mindref.cli.streams import print_json, print_stderr, print_stdout
 from mindref.cli.training_output import print_reading, show_progress
 from mindref.config import Config
@@ -67,11 +68,17 @@ def new_trainer(
             lock_once()
         return trainer
 
-    show = partial(show_candidate, quiet=quiet or not ranks.first)
+    is_quiet = quiet or not ranks.first
+
+    def show(preset: str, trainer: Trainer) -> AbstractContextManager[Hooks]:
+        if not is_quiet:
+            print_stderr(f"candidate {preset}")
+        return show_progress(trainer.config, quiet=is_quiet, stop=StopRequest())
+
     trainer, choice = preset_choice.choose_preset(candidates, make, show)
-    if choice.reason and ranks.first and not quiet:
+    if choice.reason and not is_quiet:
         print_stderr(f"preset {choice.preset}: {choice.reason}")
-    if plan.start is not None and ranks.first and not quiet:
+    if plan.start is not None and not is_quiet:
         start = trainer.start
         print_stderr(
             f"start from {plan.start.run}, step {start['step']}: {start['items']:,} items keep"
@@ -101,15 +108,6 @@ def find_plan_candidates(
     for config in candidates.configs.values():
         parse_metric(config.metric)
     return candidates
-
-
-def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> AbstractContextManager[Hooks]:
-    """Show the progress of a candidate preset on standard error."""
-    from mindref.cli.signals import StopRequest
-
-    if not quiet:
-        print_stderr(f"candidate {preset}")
-    return show_progress(trainer.config, quiet=quiet, stop=StopRequest())
 
 
 def print_dry_run(

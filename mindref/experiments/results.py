@@ -218,19 +218,18 @@ def complete_hits(finals: Mapping[str, EvaluatedRuns]) -> dict[str, list[FirstHi
 
 
 def training_outcome(evaluated: EvaluatedRuns) -> TrainingOutcome:
-    """Return best steps, divergence messages and mean validation curve of an arm."""
+    """Return best steps, divergence messages and mean validation curve of an arm.
+
+    The curve has the steps that all seeds have.
+    """
     runs = [run for run, _ in evaluated]
-    return {
-        "best_steps": [run.best_step for run in runs],
-        "diverged": [run.diverged for run in runs if run.diverged],
-        "curve": mean_curve(runs),
-    }
-
-
-def mean_curve(runs: Sequence[RunProgress]) -> list[tuple[int, float]]:
-    """Return step and mean validation metric, for the steps that all seeds have."""
-    values: dict[int, list[float]] = defaultdict(list)
+    values: dict[int, list[float]] = defaultdict(list)  # by step
     for run in runs:
         for step, value in run.curve:
             values[step].append(value)
-    return [(step, sum(x) / len(x)) for step, x in sorted(values.items()) if len(x) == len(runs)]
+    common = {step: x for step, x in sorted(values.items()) if len(x) == len(runs)}
+    return {
+        "best_steps": [run.best_step for run in runs],
+        "diverged": [run.diverged for run in runs if run.diverged],
+        "curve": [(step, sum(x) / len(x)) for step, x in common.items()],
+    }

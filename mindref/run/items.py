@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -100,14 +101,10 @@ def read_items(path: Path, expected: str | None = None) -> Items:
 def add_item(items: Items, path: Path, number: int, line: str) -> None:
     """Add the item of a line, counted from 1. Raises RunError for a malformed line."""
     fields, dense = line.split("\t"), len(items.ids)
-    if len(fields) != 4 or fields[1] != str(dense) or not is_count_field(fields[2]):
+    is_count = len(fields) == 4 and re.fullmatch("[0-9]{1,18}", fields[2])  # fits in int64
+    if not is_count or fields[1] != str(dense):
         subject, expected = f"{path}, line {number}", f"id, {dense}, count, title"
         raise RunError(say(subject, expected, repr(line[:80]), TODO))
     items.ids.append(unescape(fields[0]))
     items.counts.append(int(fields[2]))
     items.titles.append(unescape(fields[3]))
-
-
-def is_count_field(field: str) -> bool:
-    """Return whether a field is a decimal count that fits in int64."""
-    return field.isascii() and field.isdecimal() and len(field) < 19

@@ -147,23 +147,18 @@ def no_lock_warning(label: str, reason: str) -> str:
 
 def write_owner(descriptor: int) -> None:
     """Write the owner of the lock, for the error message of other processes."""
+    first, *arguments = sys.argv or [""]
+    program = Path(first)
+    name = program.parent.name if program.name == "__main__.py" else program.name
     owner = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
-        "command": command_line(),
+        "command": shlex.join([name, *arguments])[:LONGEST],
         "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
     with suppress(OSError):  # a full disk: the lock is held without the owner's name
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
-
-
-def command_line() -> str:
-    """Return the command line of this process, shortened."""
-    first, *arguments = sys.argv or [""]
-    program = Path(first)
-    name = program.parent.name if program.name == "__main__.py" else program.name
-    return shlex.join([name, *arguments])[:LONGEST]
 
 
 def read_owner(descriptor: int) -> str:
