@@ -12,19 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from mindref.cli import run_settings, settings
+from mindref.cli import run_settings, settings, torchrun
 from mindref.cli.locking import lock_folder
 from mindref.cli.new_training import choose_run_directory, new_trainer, print_dry_run
 from mindref.cli.reading_options import parse_reading, reading_options
 from mindref.cli.settings import DIN, flag_option
 from mindref.cli.streams import print_as_warnings, print_stderr
-from mindref.cli.torchrun import (
-    exit_immediately,
-    explain_lost_process,
-    make_trainer,
-    report_in_first_process,
-    train_silently,
-)
 from mindref.cli.training_output import train_and_report
 from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
@@ -145,7 +138,7 @@ def train_command(options: TrainOptions) -> int:
     With the backend torch, several processes can compute one training. Each process computes a part
     of every batch. Command: torchrun --nproc-per-node N -m mindref train --backend torch ...
     """
-    return report_in_first_process(lambda: start_training(options))
+    return torchrun.report_in_first_process(lambda: start_training(options))
 
 
 def start_training(options: TrainOptions) -> int:
@@ -202,7 +195,7 @@ def train_new(options: TrainOptions, reading: dict[str, object]) -> int:
     make = partial(
         new_trainer, plan, changes, options.out, ranks=ranks, backend=backend, quiet=options.quiet
     )
-    return run_training(make_trainer(ranks, make, create_run), trackers, options)
+    return run_training(torchrun.make_trainer(ranks, make, create_run), trackers, options)
 
 
 def resume_training(run: Path, options: TrainOptions) -> int:
@@ -226,7 +219,7 @@ def resume_training(run: Path, options: TrainOptions) -> int:
             lock_folder(run)
         return resume_run(run, options.data, options.device, ranks, backend)
 
-    return run_training(make_trainer(ranks, make), trackers, options)
+    return run_training(torchrun.make_trainer(ranks, make), trackers, options)
 
 
 def train_din(options: TrainOptions) -> int:
@@ -324,9 +317,9 @@ def run_training(
 ) -> int:
     """Train in one process or in several; return the exit code."""
     if not trainer.ranks.first:
-        exit_immediately(train_silently(trainer))
-    with explain_lost_process(trainer):
+        torchrun.exit_immediately(torchrun.train_silently(trainer))
+    with torchrun.explain_lost_process(trainer):
         code = train_and_report(trainer, trackers, quiet=options.quiet, as_json=options.as_json)
     if trainer.ranks.several:
-        exit_immediately(code)
+        torchrun.exit_immediately(code)
     return code

@@ -9,13 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from mindref.cli import signals
 from mindref.cli.progress import is_terminal, progress_bar
-from mindref.cli.signals import (
-    StopRequest,
-    ignore_signals,
-    signal_exit_code,
-    stop_on_signals,
-)
 from mindref.cli.streams import (
     example_user_option,
     print_as_warnings,
@@ -51,7 +46,7 @@ def show_progress(
     first: int = 0,
     used: float = 0.0,
     quiet: bool,
-    stop: StopRequest,
+    stop: signals.StopRequest,
 ) -> Iterator[Hooks]:
     """Show a progress bar on a terminal, otherwise one line per validation; nothing if quiet.
 
@@ -200,13 +195,13 @@ def train_and_report(
     first, used = state.moments.step, state.time.seconds
     events = TrainingEvents(trackers)
     print_as_warnings(trainer.warnings)
-    stop, is_finished = StopRequest(), False
+    stop, is_finished = signals.StopRequest(), False
     # a fit has no step after which it stops: a signal ends it at once
-    signals = stop_on_signals(stop) if family.by_steps else nullcontext()  # faults-R9
+    handlers = signals.stop_on_signals(stop) if family.by_steps else nullcontext()  # faults-R9
     try:
         with training_events(trainer, events):
             with (
-                signals,
+                handlers,
                 show_progress(config, first=first, used=used, quiet=quiet, stop=stop) as hooks,
             ):
                 is_finished = events.train(trainer, hooks)
@@ -225,7 +220,7 @@ def train_and_report(
         fitted = "the model" if is_finished else "nothing"
         saved = "the state of the last validation" if family.by_steps else fitted
         when = f"{str(end) or 'at once'}; {saved} is saved"
-        return report_stop(trainer, when, signal_exit_code(end))
+        return report_stop(trainer, when, signals.signal_exit_code(end))
     if as_json:
         print_json(summary)
     else:
@@ -235,7 +230,7 @@ def train_and_report(
 
 def report_stop(trainer: TrainingRun, when: str, code: int) -> int:
     """Print how to resume; return the exit code of the signal."""
-    ignore_signals()  # the state is saved
+    signals.ignore_signals()  # the state is saved
     print_stderr(f"Stopped {when}. {resume_hint(trainer)}")
     return code
 

@@ -15,13 +15,8 @@ from typing import NamedTuple
 import mindref
 from mindref.bench.machine import processor_name
 from mindref.errors import FOREIGN_ERRORS, ConfigError
+from mindref.process import memory
 from mindref.process.cgroups import cgroup_cores, cgroup_memory
-from mindref.process.memory import (
-    MIN_ADDRESS_SPACE,
-    address_space_limit,
-    free_memory,
-    total_memory,
-)
 from mindref.process.requirements import INSTALL_MINDREF, install_libraries, read_requirements
 from mindref.process.threads import BLAS_THREAD_VARIABLES, check_thread_variables, usable_cores
 
@@ -153,14 +148,14 @@ def check_processor() -> Finding:
 
 def check_memory_size() -> Finding:
     """Return the memory of the machine and the limits on it."""
-    total, free, limits = total_memory(), free_memory(), dict[str, int]()
-    for name, size in (("cgroup", cgroup_memory()), ("RLIMIT_AS", address_space_limit())):
+    total, free, limits = memory.total_memory(), memory.free_memory(), dict[str, int]()
+    for name, size in (("cgroup", cgroup_memory()), ("RLIMIT_AS", memory.address_space_limit())):
         if size is not None:
             limits[name] = size
     facts = {"total": total, "available": free, "limits": limits}
     sizes = [f"{name} {format_gigabytes(size)}" for name, size in limits.items()]
     summary = ", ".join([format_gigabytes(total), f"{format_gigabytes(free)} available", *sizes])
-    if limits.get("RLIMIT_AS", MIN_ADDRESS_SPACE) < MIN_ADDRESS_SPACE:  # faults-R13
+    if limits.get("RLIMIT_AS", memory.MIN_ADDRESS_SPACE) < memory.MIN_ADDRESS_SPACE:  # faults-R13
         todo = "raise it with ulimit -v: no command can start"
         return Finding.of(summary, todo, facts, problem=True)
     is_low = any(x is not None and x < LOW_MEMORY for x in (total, free, *limits.values()))

@@ -22,13 +22,6 @@ from mindref.experiments.arms import (
     run_directory,
 )
 from mindref.experiments.paired_tests import Differences, Estimates, overall_verdict
-from mindref.experiments.results import (
-    AblatedArm,
-    AblationResult,
-    EvaluatedRuns,
-    StepCosts,
-    StudyResult,
-)
 from mindref.experiments.runs import ExperimentRuns, RunProgress, seconds_per_thousand
 from mindref.experiments.studies import Study, StudyArms, study_arms
 from mindref.process.threads import usable_cores
@@ -45,7 +38,7 @@ class AblationPlan(NamedTuple):
     out: Path
 
 
-def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> AblationResult:
+def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> results.AblationResult:
     """Train, evaluate and compare all arms; return the result as JSON values.
 
     Everything is checked before the first training. Raises ConfigError, RunError and
@@ -90,14 +83,14 @@ def planned_run(plan: AblationPlan, arm: Arm, seed: int) -> PlannedRun:
 
 def study_result(
     study_of_arms: StudyArms,
-    evaluated: Mapping[str, EvaluatedRuns],
+    evaluated: Mapping[str, results.EvaluatedRuns],
     estimates: dict[str, Estimates],
     differences: dict[tuple[str, str], Differences],
-) -> StudyResult:
+) -> results.StudyResult:
     """Return the result of a study as JSON values."""
     study, base = study_of_arms.study, study_of_arms.base
     against = {arm.folder: differences.get((arm.folder, base.folder)) for arm in study_of_arms.arms}
-    arms: list[AblatedArm] = [
+    arms: list[results.AblatedArm] = [
         {
             "label": arm.label,
             "settings": dict(arm.settings),
@@ -124,7 +117,7 @@ def arm_verdict(arm: Arm, base: Arm, against: Differences | None) -> str:
     return "base" if arm is base else verdict
 
 
-def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> StepCosts:
+def step_costs(evaluated: Mapping[str, results.EvaluatedRuns]) -> results.StepCosts:
     """Return the seconds of 1,000 steps of each arm, and the machine."""
 
     def seconds(runs: Sequence[RunProgress]) -> float | None:

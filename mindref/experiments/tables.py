@@ -6,15 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mindref.experiments import results
 from mindref.experiments.arms import describe_settings
 from mindref.experiments.paired_tests import MIN_PROBABILITY, HitRateDifference
-from mindref.experiments.results import (
-    AblationResult,
-    ArmResult,
-    ComparisonResult,
-    ExperimentResult,
-    TuningResult,
-)
 from mindref.models.family import family_of
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.run import atomic, lock
@@ -33,14 +27,14 @@ class ResultTable(NamedTuple):
     command: str = ""
 
 
-def result_tables(result: ExperimentResult) -> list[ResultTable]:
+def result_tables(result: results.ExperimentResult) -> list[ResultTable]:
     """Return the tables of a result."""
     if result["kind"] == "compare":
         return [paper_table(result), models_table(result), tuning_table(result)]
     return [trials_table(result) if result["kind"] == "tune" else ablation_table(result)]
 
 
-def paper_table(result: ComparisonResult) -> ResultTable:
+def paper_table(result: results.ComparisonResult) -> ResultTable:
     """Return the paper's table: hit rates, and their change relative to the opponent in percent."""
     rows = []
     for arm in result["arms"]:
@@ -51,7 +45,7 @@ def paper_table(result: ComparisonResult) -> ResultTable:
     return ResultTable(f"hit rate: {data_description(result)}", (note,), heads, rows)
 
 
-def relative_rate(arm: ArmResult, metric: str) -> str:
+def relative_rate(arm: results.ArmResult, metric: str) -> str:
     """Return a hit rate, and its change relative to the opponent in percent if there is one."""
     if arm["metrics"] is None:
         return "diverged"
@@ -62,7 +56,7 @@ def relative_rate(arm: ArmResult, metric: str) -> str:
     return f"{value} ({against[metric]['percent']:+.2f})"
 
 
-def models_table(result: ComparisonResult) -> ResultTable:
+def models_table(result: results.ComparisonResult) -> ResultTable:
     """Return the table of all hit rates with intervals and tests."""
     heads = ("model", "N", "hit rate", "sd of seeds", "difference", "p", "p, Holm")
     rows = []
@@ -79,7 +73,7 @@ def models_table(result: ComparisonResult) -> ResultTable:
     return ResultTable(title, statistics_notes(result), heads, rows)
 
 
-def tuning_table(result: ComparisonResult) -> ResultTable:
+def tuning_table(result: results.ComparisonResult) -> ResultTable:
     """Return the table of trials and chosen settings per model."""
     tuning = result["tuning"]
     rows = []
@@ -95,7 +89,7 @@ def tuning_table(result: ComparisonResult) -> ResultTable:
     return ResultTable("tuning", (note,), heads, rows)
 
 
-def trials_table(result: TuningResult) -> ResultTable:
+def trials_table(result: results.TuningResult) -> ResultTable:
     """Return the table of the trials of `mindref tune`, best first, and the command to copy."""
     trials = result["trials"]
     rows = []
@@ -122,7 +116,7 @@ def trials_table(result: TuningResult) -> ResultTable:
     return ResultTable(title, notes, heads, rows, result["train"])
 
 
-def ablation_table(result: AblationResult) -> ResultTable:
+def ablation_table(result: results.AblationResult) -> ResultTable:
     """Return the table of all arms, each compared with the base of its study."""
     metrics = [f"hit_rate@{n}" for n in result["lengths"]]
     heads = ["study", "arm"]
@@ -148,7 +142,7 @@ def ablation_table(result: AblationResult) -> ResultTable:
     return ResultTable(title, notes, (*heads, "s/1,000 steps", verdict), rows)
 
 
-def effect_cells(arm: ArmResult, metric: str) -> tuple[str, str, str]:
+def effect_cells(arm: results.ArmResult, metric: str) -> tuple[str, str, str]:
     """Return the cells of one metric of an arm."""
     if arm["metrics"] is None:
         return ("diverged", "", "")
@@ -176,7 +170,7 @@ def format_p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
-def data_description(result: ComparisonResult | AblationResult) -> str:
+def data_description(result: results.ComparisonResult | results.AblationResult) -> str:
     """Return the test cases, ranked items and seeds as text."""
     data, seeds = result["data"], result["seeds"]
     cases = sorted(set(data["cases"]))
@@ -188,7 +182,7 @@ def data_description(result: ComparisonResult | AblationResult) -> str:
     )
 
 
-def statistics_notes(result: ComparisonResult | AblationResult) -> tuple[str, ...]:
+def statistics_notes(result: results.ComparisonResult | results.AblationResult) -> tuple[str, ...]:
     """Return how intervals and p-values were computed."""
     statistics = result["statistics"]
     intervals = ", ".join(statistics["intervals"])
@@ -201,7 +195,7 @@ def statistics_notes(result: ComparisonResult | AblationResult) -> tuple[str, ..
     return tuple(lines)
 
 
-def write_markdown(result: ExperimentResult, path: Path) -> None:
+def write_markdown(result: results.ExperimentResult, path: Path) -> None:
     """Write a result as Markdown, the command first. Raises RunError for an unwritable file."""
     log = result["data"]["log"][:12]
     lines = [f"`{result['command']}` (mindref {result['mindref']}, log {log})", ""]
