@@ -81,12 +81,12 @@ def test_a_cpu_limit_is_reported(monkeypatch):
 
 
 def test_little_memory_is_a_note(monkeypatch):
-    monkeypatch.setattr(checks, "free_memory", lambda: 8 << 30)
-    monkeypatch.setattr(checks, "total_memory", lambda: 16 << 30)
+    monkeypatch.setattr(checks.memory, "free_memory", lambda: 8 << 30)
+    monkeypatch.setattr(checks.memory, "total_memory", lambda: 16 << 30)
     for limit, state in ((1 << 29, "note"), (4 << 30, "ok"), (None, "ok")):
         monkeypatch.setattr(checks, "cgroup_memory", lambda limit=limit: limit)
         finding = checks.check_memory_size()
         assert finding.state == state
         assert ("cgroup" in finding.summary) == (limit is not None)
-    monkeypatch.setattr(checks, "free_memory", lambda: 1 << 20)
+    monkeypatch.setattr(checks.memory, "free_memory", lambda: 1 << 20)
     assert checks.check_memory_size().state == "note"
