@@ -25,8 +25,7 @@ from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import ConfigError, MindrefError, value_text
 from mindref.recall import build_index, open_index
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.export import export_run
-from mindref.recommender.export.vectors import export_vectors
+from mindref.recommender.export import export_run, export_vectors
 from mindref.recommender.sharding import recall_all
 from tests.list_requests import command_request, recalled
 from tests.runs import SMALL

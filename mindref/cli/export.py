@@ -83,7 +83,7 @@ def export_command(
     settings.check_writable("--output", output)
     if kind == VECTORS:
         settings.set_threads(None, run_settings.run_backend(run))
-        from mindref.recommender.export.vectors import export_vectors
+        from mindref.recommender.export import export_vectors
 
         result = export_vectors(run, output, form=form, all_users=all_users, data=data)
         line = vectors_line(result)

@@ -271,7 +271,9 @@ def evaluate_run(
     trained = find_trained_targets(
         loaded.log, split_cases, which, (split.protocol, config.seed), trainings
     )
-    evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
+    evaluation_set = EvaluationSet(
+        cases, profiles, counts, train, exclude_seen=exclude_seen, tied=tied
+    )
     check_list_memory(len(cases.users), max(lengths))
     words, ranked = evaluate_model(
         served.model, evaluation_set, loaded, which, lengths, served.backend

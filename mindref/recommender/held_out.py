@@ -166,7 +166,7 @@ def find_trained_targets(
     digest, total = fingerprint(log), len(cases.users)
     if protocol == NO_SPLIT:
         return []
-    results: dict[Kind, list[TrainedTargets]] = {"certain": [], "possible": [], "unknown": []}
+    used: list[TrainedTargets] = []
     for training in trainings:
         if training.log != digest:
             count, kind = count_possible(log, cases, protocol, training)
@@ -174,15 +174,13 @@ def find_trained_targets(
             count, kind = count_trained(log, cases, training), "certain"
         else:
             continue
-        results[kind].append(TrainedTargets(training, name, count, total, kind))
-    certain = largest(results["certain"])
-    return certain or [*largest(results["possible"]), *largest(results["unknown"])]
-
-
-def largest(results: Sequence[TrainedTargets]) -> list[TrainedTargets]:
-    """Return the result with the largest count, as a list; [] if all counts are zero."""
-    most = max(results, key=lambda x: x.num_trained, default=None)
-    return [most] if most is not None and most.num_trained else []
+        if count:
+            used.append(TrainedTargets(training, name, count, total, kind))
+    used.sort(key=lambda x: -x.num_trained)
+    most = {x.kind: x for x in reversed(used)}  # the first of equals
+    if "certain" in most:
+        return [most["certain"]]
+    return [most[kind] for kind in ("possible", "unknown") if kind in most]
 
 
 def count_possible(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.recommender.export.vectors import export_vectors
+from mindref.recommender.export import export_vectors
 from tests import spec_pages
 from tests.list_requests import recalled
 from tests.runs import trained

@@ -10,9 +10,8 @@ import mindref
 from mindref.cli import export as command
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.models.serving import compute_interests
-from mindref.recommender.export import vectors as vector_export
-from mindref.recommender.export import verify_export
-from mindref.recommender.export.vectors import export_vectors
+from mindref.recommender import export as vector_export
+from mindref.recommender.export import export_vectors, verify_export
 from mindref.run import items as catalogue
 from mindref.run import vector_files
 from mindref.run.tsv import unescape
@@ -240,4 +239,4 @@ def test_parquet_without_pyarrow_is_an_error_before_the_run_is_read(run, tmp_pat
 
 def test_the_command_and_the_library_have_the_same_formats():
     assert command.FORMATS == FORMATS
-    assert command.VECTORS == vector_export.KIND
+    assert command.VECTORS == vector_export.VECTORS

@@ -1,4 +1,4 @@
-"""Export for serving: the user tower as a file, and the item matrix that interests query.
+"""Export for serving: the user tower as a file with the item matrix, or vectors.
 
     user_tower.onnx     or user_tower.pt2: histories -> interests and active interests
     items.safetensors   `items`, the vectors of the servable items (M, D), float32
@@ -7,6 +7,11 @@
 
 An exporter of BUILT_IN, or a plugin such as the package mindref-torch, writes the tower.
 The file is run and compared with the reference before the folder gets its name.
+
+Vectors of items, and with `all_users` interests and histories, are for other engines. The files are
+those of mindref.run.vector_files, and export.json. Users are written in the blocks of a bulk
+recall, so memory is bounded and the interests are those of `mindref recall --all-users`.
+Spec: specs/serving.md.
 """
 
 from __future__ import annotations
@@ -17,10 +22,15 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mindref
 from mindref.arguments import Count, check_arguments
 from mindref.config import Config
-from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, RunError, say
+from mindref.data.rng import make_rng
+from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, RunError, say
+from mindref.models.family import family_of
+from mindref.models.serving import compute_interests
 from mindref.models.tower import (
     UserTower,
     require_tower,
@@ -30,13 +40,18 @@ from mindref.models.tower import (
 )
 from mindref.process.requirements import install_backend, install_extra
 from mindref.recommender.export.check import ExportCheck, check_export, sample_checked_users
+from mindref.recommender.serving.list_request import RequestedUsers, find_users
+from mindref.recommender.serving.recall import USERS_PER_BLOCK, count_blocks
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, lock
 from mindref.run import items as catalogue
 from mindref.run.files import file_digest
 from mindref.run.items import Items
+from mindref.run.vector_files import FORMATS, TABLES, VectorTables, check_vector_format
+from mindref.shapes import Array
 
 KINDS = ("onnx", "torch")
+VECTORS = "vectors"  # kind
 FORMAT = 1  # of export.json; incremented by incompatible changes
 MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
 NOTES = "README.md"  # serving-R8: the user may add it to a folder
@@ -110,6 +125,84 @@ def export_run(
             "the run draws initial logits anew for every request; the file has the keyed ones"
         ]
     return {**facts, "warnings": warnings + checked_users.warnings}
+
+
+@check_arguments
+def export_vectors(
+    run: Path,
+    output: Path,
+    *,
+    form: str = FORMATS[0],
+    all_users: bool = False,
+    data: Path | None = None,
+) -> dict[str, Any]:
+    """Write vectors of the servable items into a new folder; return the content of export.json.
+
+    form: "parquet" or "npy". all_users: also write the active interests and the histories of every
+    user of the log; data: new path of the log. The result also has `warnings` for the user. Raises
+    ConfigError for a family that has only scores and without pyarrow; RunError for a damaged run, a
+    folder in use or vectors that are not finite; DataError for an id that Parquet cannot hold.
+    """
+    family = checkpoint.load_config(run)[0].model
+    if not family_of(family).has_vectors:  # serving-R6: before the model is read
+        got = f"a run of {family}, which has only scores"
+        todo = "mindref recall --all-users writes lists of any model"
+        raise ConfigError(say(f"export {run} --to {VECTORS}", "a model with vectors", got, todo))
+    check_vector_format(form)
+    atomic.check_unused(output)  # before slow work
+    served = ServedModel.load(run, data=data).load_backend()
+    requested = find_users(served, None) if all_users else None
+    with new_folder(output) as (folder, warnings):
+        with TABLES[form](folder, served.item_vectors.shape[1]) as writer:
+            vectors = finite_float32(served.item_vectors)
+            ids, counts, titles = servable_items(served)
+            writer.write_items(ids, titles, counts, vectors)
+            rows = None if requested is None else write_users(writer, served, requested)
+        entries = {
+            "form": form,
+            "items": {"shape": list(served.item_vectors.shape)},
+            **({} if rows is None else {"users": rows}),
+            **score_entry(served.model.config),
+            "exclude_seen": served.facts["exclude_seen"],
+            **run_entry(run, served),
+        }
+        facts = seal_manifest(folder, VECTORS, entries, writer.versions)
+    return {**facts, "warnings": warnings + ([] if requested is None else requested.warnings)}
+
+
+def write_users(
+    writer: VectorTables, served: ServedModel, requested: RequestedUsers
+) -> dict[str, int]:
+    """Write active interests and histories of all users in blocks; return the numbers of rows."""
+    users, ids = len(requested.names), served.items.ids
+    counts = {"users": users, "interests": 0, "behaviours": 0}
+    for number in range(count_blocks(users, USERS_PER_BLOCK)):  # serving-R5
+        which = np.arange(number * USERS_PER_BLOCK, min((number + 1) * USERS_PER_BLOCK, users))
+        names = [requested.names[user] for user in which.tolist()]
+        rows, profiles = requested.histories.take(which), requested.profiles[which]
+        rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
+        computed = compute_interests(served.model, rows, profiles, served.backend, rng)
+        vectors = finite_float32(computed.vectors[computed.active])
+        cases, interests = np.nonzero(computed.active)  # serving-R2
+        user_ids = [names[case] for case in cases]
+        writer.append("interests", {"user": user_ids, "interest": interests}, vectors)
+        counts["interests"] += len(cases)
+        cases = np.repeat(np.arange(len(rows)), rows.lengths)
+        items = [ids[item] for item in rows.values]
+        user_ids = [names[case] for case in cases]
+        writer.append("histories", {"user": user_ids, "item": items})  # serving-R3
+        counts["behaviours"] += len(cases)
+    return counts
+
+
+def finite_float32(vectors: Array) -> Array:
+    """Return vectors as float32. Raises RunError unless all entries are finite."""
+    with np.errstate(over="ignore"):
+        rounded = to_float32(vectors)
+    if not np.isfinite(rounded).all():
+        expected = "finite numbers in float32"
+        raise RunError(say("vectors of the run", expected, "others", "train it again"))
+    return rounded
 
 
 @contextmanager

@@ -113,7 +113,8 @@ def plan_training(
     if run is None:
         protocol = protocol or default_protocol(preset)
         configs = named_settings(preset, changes, protocol)
-        return TrainingPlan(configs, Source.of(data, reading), protocol, exclude_seen is not False)
+        source = Source.of(data, reading)
+        return TrainingPlan(configs, source, protocol, exclude_seen=exclude_seen is not False)
     option = "--start-from" if steps_of is None else "--steps-of"
     if preset is not None:
         todo = "the settings are those of the run"
@@ -141,7 +142,7 @@ def plan_training(
         start = WarmStart.open(start_from, keep_moments=bool(keep_moments), is_command=True)
         start.check(new_config)
     exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
-    return TrainingPlan({"": new_config}, source, protocol, exclude, start)
+    return TrainingPlan({"": new_config}, source, protocol, exclude_seen=exclude, start=start)
 
 
 def plan_fit(

@@ -359,7 +359,8 @@ class Trainer(TrainingRun):
         profiles = features.user_profiles(log, self.prepared.vocabulary, cases.users)
         tied = tied_targets(log, cases)
         counts, train = self.prepared.counts, self.prepared.split.train
-        return EvaluationSet(cases, profiles, counts, train, self.plan.exclude_seen, tied)
+        seen = self.plan.exclude_seen
+        return EvaluationSet(cases, profiles, counts, train, exclude_seen=seen, tied=tied)
 
     def facts(self) -> dict[str, object]:
         """Return the facts of config.json, which are stored with the settings."""

@@ -51,7 +51,7 @@ class WarmStart(NamedTuple):
             todo = "start without the moments"
             raise RunError(say(f"{run}: moments", array_files.STATE, "none", todo))
         state, _ = checkpoint.load_state(run, checkpoint.run_identity(config, facts), config.model)
-        return cls(served, str(run), state.moments, is_command)
+        return cls(served, str(run), state.moments, is_command=is_command)
 
     @property
     def config(self) -> Config:
