@@ -33,7 +33,7 @@ def popularity_top_n(counts: Ints, cases: int, *, n: int, exclude: Ragged | None
     ids = np.full((cases, n), -1)
     for part in blocks_of_cases(cases, len(scores)):
         columns = np.broadcast_to(order, (part.stop - part.start, len(order)))
-        write_distinct(ids[part], columns, row_range(exclude, part.start, part.stop), len(scores))
+        write_distinct(ids, part, columns, exclude, len(scores))
     return without_interests(ids, np.where(ids >= 0, scores[ids], -np.inf))
 
 
@@ -54,14 +54,10 @@ def random_top_n(
     ids = np.full((cases, n), -1)
     for part in blocks_of_cases(cases, max(n_items, width)):
         draws = rng.integers(0, n_items, (part.stop - part.start, width))  # metrics-R25
-        write_distinct(
-            ids[part, :length], draws, row_range(exclude, part.start, part.stop), n_items
-        )
+        write_distinct(ids[:, :length], part, draws, exclude, n_items)
     for case in np.flatnonzero(ids[:, length - 1] < 0).tolist():
         order = rng.permutation(n_items)
-        write_distinct(
-            ids[case : case + 1], order[None], row_range(exclude, case, case + 1), n_items
-        )
+        write_distinct(ids, slice(case, case + 1), order[None], exclude, n_items)
     scores = -np.arange(n, dtype=np.float64)
     return without_interests(ids, np.where(ids >= 0, scores, -np.inf))
 
@@ -73,7 +69,8 @@ def blocks_of_cases(cases: int, numbers: int) -> Iterator[slice]:
         yield slice(start, min(start + rows, cases))
 
 
-def write_distinct(ids: Ints, lists: Ints, exclude: Ragged, n_items: int) -> None:
-    """Write the first distinct ids of each row of lists (R, W), without the excluded, to `ids`."""
-    distinct = unite_lists(lists, exclude, n_items)[:, : ids.shape[1]]
-    ids[:, : distinct.shape[1]] = distinct
+def write_distinct(ids: Ints, part: slice, lists: Ints, exclude: Ragged, n_items: int) -> None:
+    """Write to the rows `part` of ids the first distinct ids of lists (R, W), none excluded."""
+    distinct = unite_lists(lists, row_range(exclude, part.start, part.stop), n_items)
+    distinct = distinct[:, : ids.shape[1]]
+    ids[part, : distinct.shape[1]] = distinct

@@ -110,11 +110,11 @@ class ListSearch:
         """Return the lists, by the method that the filter and the index require."""
         interests, active, items = self.interests, self.active, self.index.items
         limits, n, score = self.item_filter, self.n, self.score
-        share = 1.0
-        if limits.is_allowed is not None:
-            share = np.count_nonzero(limits.is_allowed) / len(items)
         if limits.per_interest is not None:
             return self.limited_lists()
+        share = 1.0  # of the items that may appear in a list
+        if limits.is_allowed is not None:
+            share = np.count_nonzero(limits.is_allowed) / len(items)
         if limits.only is None and (isinstance(self.index, ExactIndex) or share < MIN_SHARE):
             return self.exact_lists()  # recall-R43
         check_search_inputs(interests, active, items, n=n, exclude=limits.exclude, score=score)

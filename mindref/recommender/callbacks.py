@@ -103,13 +103,6 @@ class TrainingEvents:
                 continue
             self.is_ended |= event == "on_validation" and result is True  # callbacks-R3
 
-    def start(self, trainer: TrainingRun) -> None:
-        """Send the start, then the validations that took place before, for example in a resume."""
-        self.send("on_start", trainer.description())
-        for validation in trainer.validations:  # callbacks-R1
-            self.send("on_validation", validation)
-        self.raise_error(trainer)
-
     def train(self, trainer: TrainingRun, hooks: Hooks | None = None) -> bool:
         """Train; return whether the training has ended. False: a signal or a hook stopped it.
 
@@ -144,7 +137,10 @@ class TrainingEvents:
 def training_events(trainer: TrainingRun, events: TrainingEvents) -> Iterator[None]:
     """Send the start of a training; if the block raises an error, send the end without a report."""
     try:
-        events.start(trainer)
+        events.send("on_start", trainer.description())
+        for validation in trainer.validations:  # callbacks-R1: of before, for example in a resume
+            events.send("on_validation", validation)
+        events.raise_error(trainer)
         yield
     except BaseException as error:  # also Ctrl-C
         events.error = None  # callbacks-R5

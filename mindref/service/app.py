@@ -141,16 +141,14 @@ class Service:
         self.metrics.pending.set(self.pending)
         try:
             loop = asyncio.get_running_loop()
-            content = await loop.run_in_executor(self.workers, self.answer_bytes, recommend_request)
+            content = await loop.run_in_executor(
+                self.workers, lambda: encode_json(self.answer(recommend_request))
+            )
         finally:
             self.pending -= 1
             self.metrics.pending.set(self.pending)
         self.metrics.histories.inc(len(recommend_request.lists.histories or ()))
         return Response(content, media_type=CONTENT_TYPE)
-
-    def answer_bytes(self, request: RecommendRequest) -> bytes:
-        """Return the answer of a request as JSON; called in a worker thread."""
-        return encode_json(self.answer(request))
 
     async def health(self, request: Request) -> Response:
         """Answer GET /health. The port opens after the model is loaded, so the service is ready."""
