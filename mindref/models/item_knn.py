@@ -15,9 +15,10 @@ from scipy import sparse
 
 from mindref.config import Config
 from mindref.data.log import Ragged
+from mindref.errors import ConfigError, say
 from mindref.models.family import FittedFamily
-from mindref.models.interactions import interaction_weights
 from mindref.models.parameters import FittedParams, Sizes, check_shapes
+from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK = 1 << 22  # similarities in memory before the largest are selected, 50 MB
@@ -43,6 +44,25 @@ def fit_item_knn(
     for block in similarity_blocks(products):
         similar.add(keep_largest(rows[block] @ users, neighbours))  # baselines-R9
     return similar.arrays(ids, sizes.items)
+
+
+def interaction_weights(rows: Ragged, items: int, *, decay: float = 1.0) -> sparse.csr_matrix:
+    """Return a sparse matrix (R, N) of float64: decay^r if the row has the item, else zero.
+
+    r is the number of behaviours after the last occurrence of the item; earlier occurrences are
+    ignored. decay in (0, 1]; with 1 all weights are equal. Column ids ascend in a row. Raises
+    ShapeError for an item outside the catalogue, ConfigError for the decay.
+    """
+    check_row_indices("items", rows.values, items)  # baselines-R5
+    if not 0 < decay <= 1:
+        raise ConfigError(say("decay", "a number above 0 and at most 1", decay))
+    row = np.repeat(np.arange(len(rows)), rows.lengths)
+    keys = (row * items + rows.values)[::-1]
+    keys, first = np.unique(keys, return_index=True)  # baselines-R3: the last of repeated items
+    since = (rows.offsets[1:][row] - 1 - np.arange(len(row)))[::-1][first]
+    values = np.power(decay, since.astype(np.float64))  # baselines-R6
+    coordinates = (keys // items, keys % items)
+    return sparse.csr_matrix((values, coordinates), shape=(len(rows), items))
 
 
 class SparseRows:

@@ -19,7 +19,7 @@ from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
 from mindref.models.family import FittedFamily
-from mindref.models.interactions import interaction_weights
+from mindref.models.item_knn import interaction_weights
 from mindref.models.parameters import FittedParams, Sizes, check_shapes
 from mindref.process.requirements import install_extra
 from mindref.process.threads import one_blas_thread

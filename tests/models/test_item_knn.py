@@ -13,7 +13,7 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError
 from mindref.models import item_knn
-from mindref.models.interactions import interaction_weights
+from mindref.models.item_knn import interaction_weights
 from mindref.models.parameters import Sizes
 from mindref.process.threads import one_blas_thread
 from tests import spec_pages

@@ -46,22 +46,21 @@ class TextBlocks:
         with self.source.file.open() as stream:
             while raw := self.read_lines(stream):
                 lines = iterate_lines(io.BytesIO(raw))
-                data, header = raw, 0
-                if self.tally.lines == 0:
-                    data = strip_bom(raw, self.source.file)
-                    header = self.header_bytes(data)
-                rows = data[max(header, 0) :]
-                if header < 0 or (self.text_format.has_quotes and b'"' in rows):
+                is_first = self.tally.lines == 0
+                data = strip_bom(raw, self.source.file) if is_first else raw
+                header = self.header_bytes(data) if is_first else 0
+                rows = b"" if header is None else data[header:]
+                if header is None or (self.text_format.has_quotes and b'"' in rows):
                     # a quoted field may continue in the next block
-                    following = chain(lines, self.remaining_lines(stream))
+                    following = chain(lines, iterate_lines(stream))
                     yield RowBlock(0, partial(self.columns, b""), partial(self.records, following))
                     return
                 num_lines = data.count(b"\n") + (not data.endswith(b"\n")) if data else 0
                 columns, records = partial(self.columns, rows), partial(self.records, lines)
                 yield RowBlock(num_lines, columns, records)
 
-    def header_bytes(self, data: bytes) -> int:
-        """Return the length of the header line, 0 without one, -1 if the reference reads it."""
+    def header_bytes(self, data: bytes) -> int | None:
+        """Return the length of the header line, 0 without one, None if the reference reads it."""
         if not self.text_format.has_header:
             return 0
         length = data.find(b"\n") + 1 or len(data)
@@ -70,7 +69,7 @@ class TextBlocks:
         tally = Tally("", limit=1)
         records = list(self.text_format.split(iter([(1, text)]), tally))
         is_whole = len(records) == 1 and not tally.bad and bool(text) and not text.isspace()
-        return length if is_whole and length <= LONG_LINE and "\ufffd" not in text else -1
+        return length if is_whole and length <= LONG_LINE and "\ufffd" not in text else None
 
     def read_lines(self, stream: IO[bytes]) -> bytes:
         """Return the next bytes that end with a line."""
@@ -79,11 +78,6 @@ class TextBlocks:
             if data and not data.endswith(b"\n"):
                 data += stream.readline(MAX_LINE_BYTES + 2)
         return data
-
-    def remaining_lines(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield the lines that have not been read."""
-        with self.errors_of_reference():
-            yield from iterate_lines(stream)
 
     @contextmanager
     def errors_of_reference(self) -> Iterator[None]:
@@ -107,7 +101,8 @@ class TextBlocks:
         has_header = text_format.has_header and tally.lines == 0
         keep_blank = text_format.has_quotes
         texts = decode_lines(lines, file, tally, text_format.encoding, keep_blank=keep_blank)
-        yield from islice(text_format.split(texts, tally), int(has_header), None)
+        with self.errors_of_reference():
+            yield from islice(text_format.split(texts, tally), int(has_header), None)
 
     def columns(self, rows: bytes) -> tuple[TextColumns, Floats]:
         """Return the text columns and the times of lines without a header.
