@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import ConfigError, DataError
-from mindref.recommender.serving.item_lists import (
+from mindref.recommender.serving.list_request import (
     ItemLists,
     check_allow_lists,
     parse_item_lists,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mindref.errors import ConfigError
-from mindref.recommender.serving import item_lists
+from mindref.recommender.serving import list_request
 from mindref.run import user_files
 from mindref.run.user_files import read_input_text
 
@@ -50,7 +50,7 @@ def test_a_long_text_is_rejected_after_its_limit(tmp_path, monkeypatch):
 
 
 def test_a_list_of_items_has_lines_of_a_bounded_length(tmp_path, monkeypatch):
-    monkeypatch.setattr(item_lists, "LONGEST_INPUT", 4)
+    monkeypatch.setattr(list_request, "LONGEST_INPUT", 4)
     path = tmp_path / "items"
     path.write_text("abc\nde\n", encoding="utf-8")
-    assert item_lists.read_item_lists(path, "--only").shared == ["abc", "de"]
+    assert list_request.read_item_lists(path, "--only").shared == ["abc", "de"]

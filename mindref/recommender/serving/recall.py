@@ -27,11 +27,11 @@ from mindref.recall.lists import Recommendation, UserList
 from mindref.recall.retrieval import limit_per_interest
 from mindref.recall.run_index import open_or_build
 from mindref.recall.top_n import TopN
-from mindref.recommender.serving.item_lists import check_allow_lists
 from mindref.recommender.serving.list_request import (
     ListRequest,
     Origin,
     ResolvedRequest,
+    check_allow_lists,
     resolve_request,
     uninformed_warning,
 )

@@ -11,9 +11,14 @@ from mindref.data.log import Ragged
 from mindref.recall import ExactIndex
 from mindref.recall.lists import SimilarList
 from mindref.recall.retrieval import retrieve_top_n
-from mindref.recommender.serving.item_lists import check_allow_lists, resolve_lists
 from mindref.recommender.serving.item_names import ItemNames
-from mindref.recommender.serving.list_request import ListRequest, Origin, join_rows
+from mindref.recommender.serving.list_request import (
+    ListRequest,
+    Origin,
+    check_allow_lists,
+    join_rows,
+    resolve_lists,
+)
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import filter_of_rows
 from mindref.run.items import Items
