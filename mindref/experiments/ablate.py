@@ -22,7 +22,7 @@ from mindref.experiments.arms import (
     run_directory,
 )
 from mindref.experiments.paired_tests import Differences, Estimates, overall_verdict
-from mindref.experiments.runs import ExperimentRuns, RunProgress, seconds_per_thousand
+from mindref.experiments.runs import ExperimentRuns
 from mindref.experiments.studies import Study, StudyArms, study_arms
 from mindref.process.threads import usable_cores
 
@@ -120,12 +120,12 @@ def arm_verdict(arm: Arm, base: Arm, against: Differences | None) -> str:
 def step_costs(evaluated: Mapping[str, results.EvaluatedRuns]) -> results.StepCosts:
     """Return the seconds of 1,000 steps of each arm, and the machine."""
 
-    def seconds(runs: Sequence[RunProgress]) -> float | None:
-        steps = sum(run.timed for run in runs)
-        return seconds_per_thousand(sum(run.seconds for run in runs), steps)
+    def seconds(arm: results.EvaluatedRuns) -> float | None:
+        steps = sum(run.timed for run, _ in arm)
+        return 1000 * sum(run.seconds for run, _ in arm) / steps if steps else None
 
     return {
         "machine": f"{processor_name()}, {usable_cores()} cores",
         "unit": "seconds per 1,000 training steps, without validation",
-        "arms": {folder: seconds([run for run, _ in arm]) for folder, arm in evaluated.items()},
+        "arms": {folder: seconds(arm) for folder, arm in evaluated.items()},
     }

@@ -115,13 +115,6 @@ class ExperimentRuns:
             prepare_training(self.loaded, self.protocol, config)
             self.checked_settings.add(key)
 
-    def stored_identity(self, planned: PlannedRun) -> str:
-        """Return the digest of the run in a directory, "" if there is none."""
-        try:
-            return checkpoint.run_identity(*checkpoint.load_config(planned.directory))
-        except RunError:
-            return ""
-
     def make_trainer(self, planned: PlannedRun) -> Trainer:
         """Return the trainer of a run with the last state on disk, or before the first step."""
         plan = TrainingPlan(
@@ -171,7 +164,7 @@ class ExperimentRuns:
             return self.ended[directory], None
         self.check_run(planned)
         title = f"run {len(self.ended) + 1} of {self.total}: {planned.description}"
-        progress, trainer = read_progress(directory, self.stored_identity(planned)), None
+        progress, trainer = read_progress(directory), None
         if progress.finished:  # experiments-R13
             self.listener.print_line(f"{title}: already trained")
         else:
@@ -180,7 +173,7 @@ class ExperimentRuns:
                 step = trainer.state.moments.step
                 self.listener.print_line(title + (f": resumed at step {step}" if step else ""))
                 progress = self.train_to_end(trainer, progress)
-                content = {**asdict(progress), "identity": self.stored_identity(planned)}
+                content = {**asdict(progress), "identity": trainer.identity}
                 files.write_sealed(directory / PROGRESS_FILE, content)
         if not progress.finished:
             raise ExperimentStopped
@@ -230,11 +223,12 @@ def other_log_error(run: Path, source: Source, facts: Mapping[str, Any]) -> RunE
     return RunError(say(str(run), f"a run on {source.location}", got, CHOOSE_OTHER))
 
 
-def read_progress(run: Path, identity: str) -> RunProgress:
+def read_progress(run: Path) -> RunProgress:
     """Return the progress of a run; that of a new run if it is missing, damaged or of another."""
     stored = files.StoredFile(run / PROGRESS_FILE, "the progress of a run", "")
     try:
         content = stored.unseal(stored.read_json())  # security-R1
+        identity = checkpoint.run_identity(*checkpoint.load_config(run))
         is_of_run = content.pop("identity", None) == identity  # security-R2
         check_json(content, RunProgress)
         progress = RunProgress(**content)
@@ -267,8 +261,3 @@ class StepClock:
             self.last = self.now()  # experiments-R20: excludes validation and checkpoint
 
         return hooks._replace(on_step=on_step, on_validation=on_validation)
-
-
-def seconds_per_thousand(seconds: float, steps: int) -> float | None:
-    """Return the seconds of 1,000 steps, None if no step was timed."""
-    return 1000 * seconds / steps if steps else None

@@ -12,6 +12,7 @@ import pytest
 from mindref.errors import RunError
 from mindref.evaluation import metrics
 from mindref.experiments import first_hits
+from mindref.experiments.ablate import step_costs
 from mindref.experiments.arms import PlannedRun
 from mindref.experiments.runs import (
     PROGRESS_FILE,
@@ -20,7 +21,6 @@ from mindref.experiments.runs import (
     RunProgress,
     StepClock,
     read_progress,
-    seconds_per_thousand,
 )
 from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.training.trainer import Trainer
@@ -104,11 +104,10 @@ def test_lost_hits_are_only_evaluated_again_and_a_lost_state_is_an_error(copy, f
      ("seconds", math.nan), ("seconds", 1e308), ("curve", [[2, math.nan]])],
 )  # fmt: skip
 def test_a_malformed_progress_file_is_ignored(copy, name, value):
-    identity = json.loads((copy / PROGRESS_FILE).read_text())["identity"]
-    assert read_progress(copy, identity).finished
+    assert read_progress(copy).finished
     with change_json(copy / PROGRESS_FILE) as note:
         note[name] = value
-    assert read_progress(copy, identity) == RunProgress()
+    assert read_progress(copy) == RunProgress()
 
 
 @pytest.mark.rules("experiments-R15", "security-R1")
@@ -202,8 +201,8 @@ def test_the_step_clock_excludes_validation_and_callbacks():
     hooks.on_step(3, 0.3)  # 23 less 20
     assert (clock.seconds, clock.steps) == (1 + 3, 2)
     assert messages == [(1, 0.5), (2, 0.4), validation, (3, 0.3)]
-    assert seconds_per_thousand(4, 2) == 2000
-    assert seconds_per_thousand(0, 0) is None
+    arms = {"timed": [(RunProgress(seconds=4, timed=2), None)], "untimed": [(RunProgress(), None)]}
+    assert step_costs(arms)["arms"] == {"timed": 2000, "untimed": None}
 
 
 @pytest.mark.rules("faults-R4")
