@@ -57,10 +57,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     with explain_errors(target):
         try:
             yield temporary
-            sync_file(temporary)
+            sync_tree(temporary)
             temporary.replace(target)  # faults-R3
         finally:
-            temporary.unlink(missing_ok=True)  # faults-R2
+            remove_path(temporary)  # faults-R2
         sync_folder(target.parent)
 
 
@@ -96,18 +96,10 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     The name must be free or an empty folder, because no system renames over a full one. Every file
     is fsynced before the rename. An error in the block removes the folder. Raises RunError.
     """
-    target = Path(os.path.realpath(path))
     check_unused(path)
-    temporary = temporary_name(target)
-    with explain_errors(target):
-        try:
-            temporary.mkdir()
-            yield temporary
-            sync_tree(temporary)
-            temporary.replace(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        sync_folder(target.parent)
+    with atomic_path(path) as temporary:
+        temporary.mkdir()
+        yield temporary
 
 
 def check_unused(path: Path | str) -> None:
@@ -153,11 +145,15 @@ def remove_leftovers(path: Path | str, *names: str) -> None:
     names: names of the files or folders that were to be written; without names, all.
     """
     for leftover in find_leftovers(path, *names):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            with suppress(OSError):  # the file of another user, in a shared folder
-                leftover.unlink()
+        remove_path(leftover)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file or a folder if possible: in a shared folder, it may be of another user."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink()
 
 
 def temporary_name(target: Path) -> Path:
@@ -182,7 +178,9 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Flush every file and every folder below a folder to the disk."""
+    """Flush a file, or every file and every folder below a folder, to the disk."""
+    if path.is_file():
+        sync_file(path)
     for directory, _, names in os.walk(path):
         for name in names:
             sync_file(Path(directory) / name)
