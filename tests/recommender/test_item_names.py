@@ -42,8 +42,8 @@ def test_the_closest_titles_contain_the_text_or_are_similar():
     assert NAMES.closest("story") == ["2 'Toy Story 2 (1999)'", "1 'Toy Story (1995)'"]
     assert NAMES.closest("Toy Stroy (1995)")[0] == "1 'Toy Story (1995)'"
     assert NAMES.closest("to") == []
-    assert NAMES.propose(["matrix", "the matirx", "zzz"]) == "closest: Heat 'The  Matrix'"
-    assert NAMES.propose(["zzz"]) == ""
+    assert NAMES.hint(["matrix", "the matirx", "zzz"], titles=True) == "closest: Heat 'The  Matrix'"
+    assert NAMES.hint(["zzz"], titles=True) == ""
     error = str(NAMES.unknown_error(["matrix"], "ITEM", titles=True))
     assert error.startswith("ITEM: expected the id or the title")
     assert error.endswith("got 'matrix'; closest: Heat 'The  Matrix'")

@@ -76,7 +76,8 @@ class ItemNames:
         """
         missing = [name for name in dict.fromkeys(names) if name not in self.ids][:MAX_QUOTED]
         if titles:
-            return self.propose(missing)
+            proposals = dict.fromkeys(x for name in missing for x in self.closest(name))
+            return f"closest: {', '.join(proposals)}" if proposals else ""
         pairs = []
         for name in missing:
             if items := self.by_title.get(fold_title(name)):
@@ -128,11 +129,6 @@ class ItemNames:
             return printable(text)
         item = self.by_title[text][0]
         return f"{printable(self.items.ids[item])} {self.items.titles[item]!r}"
-
-    def propose(self, unknown: Sequence[str]) -> str:
-        """Return `closest: ...` for the first unknown names, or an empty text."""
-        proposals = dict.fromkeys(x for name in unknown[:MAX_QUOTED] for x in self.closest(name))
-        return f"closest: {', '.join(proposals)}" if proposals else ""
 
 
 def fold_title(title: str) -> str:
