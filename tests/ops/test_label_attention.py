@@ -13,7 +13,7 @@ from mindref.kernels import label_attention as kernel
 from mindref.ops import label_attention
 from mindref.ops.label_attention import signed_power_backward
 from tests import kinked_gradients, naive, spec_pages
-from tests.assertions import assert_close, assert_example, raises_exactly, raises_with
+from tests.assertions import assert_close, assert_example, raises_with
 
 EXAMPLE = spec_pages.examples("label_attention")[0]
 POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, np.inf]
@@ -72,35 +72,28 @@ def test_the_gradient_agrees_with_central_differences(case, power):
 ONES = read_only(np.ones((2, 3), bool))
 
 
-@pytest.mark.rules("label_attention-R14")
+@pytest.mark.rules("label_attention-R14", "label_attention-R15", "label_attention-R16")
 @pytest.mark.parametrize(
-    ("target", "active", "message"),
+    ("change", "message"),
     [
-        (np.ones((2, 4)), ONES, "target has shape (2, 4) but interests (2, 3, 5) needs (B, D)"),
-        (np.ones((2, 5)), ONES[:1], "active has shape (1, 3) but interests (2, 3, 5) needs (B, K)"),
-        (np.ones((2, 5), np.float32), ONES, "expected one dtype, float32 or float64"),
-        (np.ones((2, 5)), ONES * 1, "active: expected a mask of dtype bool, got int64"),
+        ({"target": np.ones((2, 4))}, "target has shape (2, 4) but interests (2, 3, 5) needs"),
+        ({"active": ONES[:1]}, "active has shape (1, 3) but interests (2, 3, 5) needs (B, K)"),
+        ({"target": np.ones((2, 5), np.float32)}, "expected one dtype, float32 or float64"),
+        ({"active": ONES * 1}, "active: expected a mask of dtype bool, got int64"),
+        *(
+            ({"power": power}, f"power: expected a number from 0 to infinity, got {power}")
+            for power in (-1.0, np.nan, -np.inf)
+        ),
+        (
+            {"active": ONES & [[True], [False]]},
+            "active: expected an active interest for every user",
+        ),
     ],
 )
-def test_invalid_arrays_raise(target, active, message):
+def test_invalid_inputs_raise(change, message):
+    inputs = {"interests": np.ones((2, 3, 5)), "target": np.ones((2, 5)), "active": ONES}
     with raises_with(ShapeError, f"label_attention: {message}"):
-        label_attention.forward(np.ones((2, 3, 5)), target, active, power=1.0)
-
-
-@pytest.mark.rules("label_attention-R15")
-@pytest.mark.parametrize("power", [-1.0, np.nan, -np.inf])
-def test_a_power_below_zero_raises(power):
-    message = f"label_attention: power: expected a number from 0 to infinity, got {power}"
-    with raises_exactly(ShapeError, message):
-        label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), ONES, power=power)
-
-
-@pytest.mark.rules("label_attention-R16")
-def test_a_user_without_an_active_interest_raises():
-    active = np.array([[True, False, False], [False, False, False]])
-    message = "label_attention: active: expected an active interest for every user, got none"
-    with raises_exactly(ShapeError, message):
-        label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), active, power=1.0)
+        label_attention.forward(**{**inputs, "power": 1.0, **change})
 
 
 @pytest.mark.rules("label_attention-R8", "label_attention-R9")

@@ -69,6 +69,32 @@ def test_the_corrected_sum_is_unbiased(draws, target):
     assert_close(expected, others, "over all draws", atol=0)
 
 
+@pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3")
+def test_the_probability_is_that_of_the_target_given_the_set():
+    # each item is in the set by itself with its own chance; the target is drawn from P
+    included, p = np.array([0.7, 0.2, 0.5, 0.9]), np.array([0.1, 0.4, 0.3, 0.2])
+    joint = {}
+    for inside in itertools.product([False, True], repeat=4):
+        chance = np.prod(np.where(inside, included, 1 - included))
+        for target in range(4):
+            together = tuple(sorted({*np.flatnonzero(inside), target}))
+            row = joint.setdefault(together, {})
+            row[target] = row.get(target, 0) + chance * p[target]
+    for together, row in joint.items():
+        ids = np.array(together)
+        for target, mass in row.items():
+            out, _ = sampled_softmax.forward(
+                np.ones((1, 1)),
+                np.log(p)[[target]][:, None],
+                np.log(p)[ids][:, None],
+                np.array([target]),
+                ids,
+                np.log(included)[[target]],
+                np.log(included)[ids],
+            )
+            assert_close(np.exp(-out), mass / sum(row.values()), f"{target} {together}", atol=0)
+
+
 def sets(chance, draws):
     """Yield every set of draws with replacement, in any order, and how likely it is."""
     for ids in itertools.combinations_with_replacement(range(len(chance)), draws):

@@ -7,7 +7,7 @@ from mindref.conformance.checks.layouts import INTEGERS
 from mindref.conformance.strategies import read_only
 from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
-from mindref.ops import FURTHER, OPS, embedding, item_attention, softmax, squash
+from mindref.ops import FURTHER, OPS, item_attention, softmax, squash
 from mindref.ops.embedding import RowGradient
 from tests.assertions import raises_exactly
 
@@ -111,14 +111,6 @@ def test_the_type_of_integers_changes_no_byte(stem, integers):
     arrays = arguments(stem, "float32")
     narrow = [x.astype(integers) if x.dtype.kind == "i" else x for x in arrays]
     assert as_bytes(results(stem, narrow)) == as_bytes(results(stem, arrays))
-
-
-@pytest.mark.rules("numerics-R8")
-def test_repeated_rows_are_added_in_a_fixed_order():
-    rng = np.random.default_rng(5)
-    rows, values = rng.integers(0, 3, 500), rng.standard_normal((500, 2)).astype(np.float32)
-    first = embedding.sum_rows(rows, values).values.tobytes()
-    assert all(embedding.sum_rows(rows, values).values.tobytes() == first for _ in range(3))
 
 
 @pytest.mark.rules("numerics-R5", "numerics-R13")
