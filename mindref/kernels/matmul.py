@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 from scipy.linalg import cython_blas
 
-from mindref.kernels._jit import jit, jit_inline
+from mindref.kernels._jit import jit_inline
 from mindref.shapes import Array
 
 BLAS: ModuleType = cython_blas
@@ -23,9 +23,3 @@ BLAS: ModuleType = cython_blas
 def matmul_into(a: Array, b: Array, out: Array) -> None:
     """Write a b (M, N) of a (M, I) and b (I, N); each is contiguous or the transpose of one."""
     np.dot(a, b, out)
-
-
-@jit
-def matmul_transposed_into(a: Array, b: Array, out: Array) -> None:
-    """Write a^T b (I, N) of a (M, I) and b (M, N): a sum over their rows."""
-    matmul_into(a.T, b, out)

@@ -105,7 +105,7 @@ def cross_entropy(
     The gradients are probabilities times `scale`. Writes the gradient of the target's product (B,)
     to d_target_logit. Instead of ids, any numbers that are equal for equal items may be used.
     """
-    zero, loss_sum = user.dtype.type(0), 0.0
+    zero, one, loss_sum = user.dtype.type(0), user.dtype.type(1), 0.0
     for b in range(user.shape[0]):
         target_logit, logits = zero, products[b]
         for d in range(user.shape[1]):
@@ -113,19 +113,31 @@ def cross_entropy(
         target_logit = target_logit / temperature - target_log_expected[b]  # sampled_softmax-R2, R6
         finite = logits_from_products(negative_log_expected, temperature, logits)
         mask_accidental_hits(target_ids[b], negative_ids, logits)  # sampled_softmax-R3, R13
-        top = largest_logit(logits)
-        if not finite or not abs(target_logit) < np.inf:
-            target_logit = user.dtype.type(np.nan)  # sampled_softmax-R18
-        if not abs(top) < np.inf:
-            top = target_logit  # sampled_softmax-R10: no negative left
-        gap = top - target_logit
-        x = gap + np.log(exp_shifted(top, logits))
-        # log(1 + exp x), sampled_softmax-R1, R9
-        loss = max(x, zero) + np.log1p(np.exp(-abs(x))) if x == x else x
-        total = scale_inplace_flush(logits, np.exp(gap - loss) * scale)
-        d_target_logit[b] = -total  # sampled_softmax-R12: the gradients sum to zero
+        loss, negative_sum = loss_of_logits(target_logit, finite, logits, one, scale)
+        d_target_logit[b] = -negative_sum  # sampled_softmax-R12: the gradients sum to zero
         loss_sum += loss
     return loss_sum
+
+
+@jit_inline
+def loss_of_logits(
+    target_logit: Number, finite: bool, logits: Array, factor: Number, scale: Number
+) -> tuple[float, Number]:
+    """Return the loss of a target, log(1 + factor sum_s exp(a_s - a)), and a sum of gradients.
+
+    target_logit: a; logits (S,): a_s of the negatives. Replaces the logits by their gradients times
+    `scale`, and returns the sum of these. If `finite` is false, the results are NaN.
+    """
+    top = largest_logit(logits)
+    if not finite or not abs(target_logit) < np.inf:
+        target_logit = logits.dtype.type(np.nan)  # sampled_softmax-R18
+    if not abs(top) < np.inf:
+        top = target_logit  # sampled_softmax-R10: no negative left
+    gap = top - target_logit
+    x = gap + np.log(exp_shifted(top, logits) * factor)
+    # log(1 + exp x), sampled_softmax-R1, R9
+    loss = max(x, logits.dtype.type(0)) + np.log1p(np.exp(-abs(x))) if x == x else x
+    return float(loss), scale_inplace_flush(logits, np.exp(gap - loss) * factor * scale)
 
 
 @jit_inline

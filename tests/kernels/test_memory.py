@@ -24,7 +24,7 @@ from tests.kernels.cases import large_world
 WIDTH = 32
 BOUND = BLOCK_ITEMS * WIDTH * 4 * 3 // 2
 LARGE_BUFFERS = (
-    "products", "x0", "x1", "x2", "x_rows0", "x_rows1", "d_x0", "d_x1", "d_x2", "interests",
+    "products", "x0", "x1", "x2", "selected_x0", "selected_x1", "d_x0", "d_x1", "d_x2", "interests",
     "d_interests",
     "vectors", "d_vectors", "votes", "capsules", "unit", "negatives", "d_negatives",
 )  # fmt: skip

@@ -11,7 +11,6 @@ the same memory. There are two phases (workspace.py):
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from functools import partial
 
 import numpy as np
@@ -167,18 +166,14 @@ class FusedForward:
         looked_up = self.params.profile[histories.profile]  # (B, G, Q)
         reads_profile = self.additions.head != "none"  # mind_plus-R11
         self.profile_width = looked_up.shape[1] * looked_up.shape[2] if reads_profile else 0
-        width = self.profile_width + self.additions.contexts * self.width
-        self.user_inputs = self.buffer("user_inputs", self.users, width)
+        allocated = work.cached("layers", self.key, self.allocate_layers)
+        self.layers = allocated.with_parameters(self.params.layers)
+        self.user_inputs = self.layers.buffers.user_inputs
         if self.profile_width > 0:
             profile = looked_up.reshape(self.users, self.profile_width)
             self.user_inputs[:, : self.profile_width] = profile
-        shape, residual = (self.users, self.count), self.additions.head == "residual"
-        create = partial(Layers, work, self.params, shape, width, self.config, residual=residual)
-        self.layers = copy(work.cached("layers", self.key, create))
         active_by_length = work.cached("active_by_length", self.key, self.active_by_length)
-        behaviours = self.layers.start_batch(
-            self.params.layers, histories.mask, active_by_length, self.user_inputs
-        )
+        behaviours = self.layers.find_active(histories.mask, active_by_length)
         self.prepare_factors(behaviours)
         self.interests = self.buffer("interests", self.users, self.count, self.width)
         self.routing_values = allocate_values(
@@ -189,6 +184,17 @@ class FusedForward:
         self.user_index = work.array("user_index", behaviours, dtype=np.int64)
         self.padded_rows = work.array("padded_rows", behaviours, dtype=np.int64)
         work.submit([self.copy_logits])
+
+    def allocate_layers(self) -> Layers:
+        """Return the buffers of the layers. A layer may read the profile and contexts."""
+        return Layers(
+            self.work,
+            self.params,
+            self.config,
+            users=self.users,
+            input_width=self.profile_width + self.additions.contexts * self.width,
+            residual=self.additions.head == "residual",
+        )
 
     def prepare_factors(self, behaviours: int) -> None:
         """Prepare the log weights of each age, or their exponentials; allocate the factors."""

@@ -23,7 +23,7 @@ from mindref.kernels._jit import jit
 from mindref.kernels.fused.ages import Contexts, LogWeightGradients, add_log_weight_gradients
 from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
 from mindref.kernels.fused.layers import GradientRows, LayerGradients, scatter_rows
-from mindref.kernels.matmul import matmul_into, matmul_transposed_into
+from mindref.kernels.matmul import matmul_into
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.kernels.routing import (
     CapsuleBehaviours,
@@ -95,7 +95,7 @@ class ViaVotes:
         sum_vote_gradients(layout.order, bounds, self.d_votes, d_votes)
         matmul_into(d_votes, forward.bilinear, d_vectors)
         d_bilinear = self.d_bilinears[items.start // BLOCK_ITEMS]
-        matmul_transposed_into(d_votes, forward.vectors[items], d_bilinear)
+        matmul_into(d_votes.T, forward.vectors[items], d_bilinear)
         return self.no_terms, self.no_terms
 
 

@@ -1,12 +1,14 @@
 """Layers between capsules and interests: buffers, and compiled forward and backward of a block.
 
-Spec: specs/model.md, steps 4 to 6. The slot of interest k of user b is the number b K + k. Only
-active interests have a row: active_slots[r] is the slot of row r. In the backward pass of label
-attention, interests with attention weight zero have none: one row per user if `power` is infinite.
+Spec: specs/model.md, steps 4 to 6 of the interests. The slot of interest k of user b is the number
+b K + k. Only active interests have a row: active_slots[r] is the slot of row r. In the backward
+pass of label attention, interests with attention weight zero have none: one row per user if `power`
+is infinite.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -45,15 +47,18 @@ class LayerBuffers(NamedTuple):
 
 
 class LayerGradients(NamedTuple):
-    """Buffers of backward. A gradient is the sum of d_weights or d_biases over blocks of users."""
+    """Buffers of backward, with a row for each interest that has a gradient.
 
-    d_x: tuple[Array, ...]
-    x_rows: tuple[Array, ...]  # copies of the rows of LayerBuffers.x that have a gradient
-    d_weights: tuple[Array, ...]
-    d_biases: tuple[Array, ...]
-    rows: Ints  # (B K,) per block: indices of rows with a gradient, from the block's first row
-    slots: Ints  # (B K,) slot b K + k of each row in `rows`
-    user_rows: Ints  # (B, 2) start and stop of each user's rows, in `slots` and in d_x
+    The rows of a block start at the block's first row of the forward pass, and may be fewer.
+    """
+
+    d_x: tuple[Array, ...]  # of each x in `LayerBuffers`
+    selected_x: tuple[Array, ...]  # copies of the rows of each x that have a gradient
+    d_weights: tuple[Array, ...]  # a gradient is the sum of d_weights over blocks of users
+    d_biases: tuple[Array, ...]  # and of d_biases
+    selected: Ints  # (B K,) index of the forward row of each row, from the block's first row
+    slots: Ints  # (B K,) slot b K + k of each row
+    user_rows: Ints  # (B, 2) start and stop of each user's rows
     d_user_inputs: Array  # (B, P)
     d_user_products: Array  # (B, O)
 
@@ -74,9 +79,10 @@ def block_layers_forward(
 ) -> None:
     """Write the interests (B, K, D) of a block of users, zero where inactive."""
     rows, (_, count, width) = slice(block.first_row, block.stop_row), interests.shape
-    layer_rows_forward(block, buffers, capsules)
-    slots, top = buffers.active_slots[rows], buffers.x[buffers.depth][rows]
-    scatter_rows(top, slots, block.first * count, block.stop * count, interests.reshape(-1, width))
+    layer_rows_forward(block, buffers, capsules)  # 4 and 5
+    out, slots = buffers.x[buffers.depth][rows], buffers.active_slots[rows]
+    first_slot, stop_slot = block.first * count, block.stop * count
+    scatter_rows(out, slots, first_slot, stop_slot, interests.reshape(-1, width))  # 6
 
 
 @jit_inline
@@ -87,16 +93,17 @@ def layer_rows_forward(block: UserBlockRows, buffers: LayerBuffers, capsules: Ar
     a user is the same for all interests of this user, so it is computed once (model-R4).
     """
     rows, users = slice(block.first_row, block.stop_row), slice(block.first, block.stop)
-    slots, layers, (_, count, width) = buffers.active_slots[rows], buffers.layers, capsules.shape
-    gather_rows(capsules.reshape(-1, width), slots, buffers.x[0][rows])
-    for i in range(buffers.depth):
+    slots, (_, count, width) = buffers.active_slots[rows], capsules.shape
+    gather_rows(capsules.reshape(-1, width), slots, buffers.x[0][rows])  # 4
+    for i in range(buffers.depth):  # 5
+        weight, bias = buffers.layers[i]
         x, out = buffers.x[i][rows], buffers.x[i + 1][rows]
-        matmul_into(x, layers[i].weight[: x.shape[1]], out)
+        matmul_into(x, weight[: x.shape[1]], out)
         if i == 0 and buffers.user_inputs.shape[1] > 0:
-            products = buffers.user_products[users]
-            matmul_into(buffers.user_inputs[users], layers[0].weight[width:], products)
-            add_user_rows(products, slots, count, block.first, out)
-        relu_inplace(out, layers[i].bias, buffers.relus[i], buffers.passed[i][rows])
+            user_products = buffers.user_products[users]
+            matmul_into(buffers.user_inputs[users], weight[width:], user_products)
+            add_user_rows(user_products, slots, count, block.first, out)
+        relu_inplace(out, bias, buffers.relus[i], buffers.passed[i][rows])
     if buffers.residual:  # mind_plus-R10
         add_rows(buffers.x[0][rows], buffers.x[buffers.depth][rows])
 
@@ -112,65 +119,74 @@ def block_layers_backward(
     """Write the gradients of the layers, of capsules and of inputs of users to `gradients`.
 
     weights (B, K): attention weights; d_interests (B, K, D). An interest with weight zero has no
-    gradient. The rows with a gradient become the block's first R rows in `gradients`. Returns R.
+    gradient. Returns the number of interests with a gradient.
     """
-    block_rows = slice(block.first_row, block.stop_row)
-    selected = select_weighted_rows(
-        block,
-        buffers.active_slots[block_rows],
-        weights,
-        d_interests,
-        gradients,
-        gradients.d_x[buffers.depth][block_rows],
-    )
-    layer_rows_backward(block, buffers, gradients, selected)
-    return selected
+    count = select_rows(block, buffers.active_slots, weights, gradients)
+    rows, width = slice(block.first_row, block.first_row + count), d_interests.shape[2]
+    d_out = gradients.d_x[buffers.depth][rows]
+    gather_rows(d_interests.reshape(-1, width), gradients.slots[rows], d_out)  # 6
+    layer_rows_backward(block, buffers, gradients, count)  # 5 and 4
+    return count
 
 
 @jit_inline
 def layer_rows_backward(
-    block: UserBlockRows, buffers: LayerBuffers, gradients: LayerGradients, selected: int
+    block: UserBlockRows, buffers: LayerBuffers, gradients: LayerGradients, count: int
 ) -> None:
-    """Run backward through the layers, from the first `selected` rows of the last d_x."""
-    block_rows, users = slice(block.first_row, block.stop_row), slice(block.first, block.stop)
-    selected_rows = slice(block.first_row, block.first_row + selected)
-    rows, slots = gradients.rows[block_rows][:selected], gradients.slots[selected_rows]
+    """Run backward through the layers, from the first `count` rows of a block in the last d_x."""
+    forward_rows, users = slice(block.first_row, block.stop_row), slice(block.first, block.stop)
+    rows, interests = slice(block.first_row, block.first_row + count), buffers.active.shape[1]
+    selected, slots = gradients.selected[rows], gradients.slots[rows]
     d_residual = np.empty((0, 0), gradients.d_x[0].dtype)
     if buffers.residual:
-        d_residual = gradients.d_x[buffers.depth][selected_rows].copy()
-    for i in range(buffers.depth - 1, -1, -1):
-        x, passed = buffers.x[i][block_rows], buffers.passed[i][block_rows]
-        d_out, d_bias = gradients.d_x[i + 1][selected_rows], gradients.d_biases[i][block.number]
-        if selected < x.shape[0]:
-            x_rows = gradients.x_rows[i][selected_rows]
-            gather_rows(x, rows, x_rows)
-            x = x_rows
-        relu_rows_backward(passed, rows, buffers.relus[i], d_out, d_bias)
+        d_residual = gradients.d_x[buffers.depth][rows].copy()  # the ReLU overwrites d_out
+    for i in range(buffers.depth - 1, -1, -1):  # 5
+        weight, relu = buffers.layers[i].weight, buffers.relus[i]
+        x, passed = buffers.x[i][forward_rows], buffers.passed[i][forward_rows]
+        d_out, d_x = gradients.d_x[i + 1][rows], gradients.d_x[i][rows]
+        d_weight, d_bias = gradients.d_weights[i][block.number], gradients.d_biases[i][block.number]
         width = x.shape[1]
-        d_weight, weight = gradients.d_weights[i][block.number], buffers.layers[i].weight
+        if count < x.shape[0]:
+            selected_x = gradients.selected_x[i][rows]
+            gather_rows(x, selected, selected_x)
+            x = selected_x
+            if relu:
+                selected_passed = np.empty(d_out.shape, np.bool_)
+                gather_rows(passed, selected, selected_passed)
+                passed = selected_passed
+        d_bias[:] = 0
+        relu_inplace_backward(d_out, not relu, passed, d_bias)
         matmul_into(x.T, d_out, d_weight[:width])
         if i == 0 and buffers.user_inputs.shape[1] > 0:
             d_products = gradients.d_user_products[users]
-            sum_user_rows(d_out, slots, buffers.active.shape[1], block.first, d_products)
+            sum_user_rows(d_out, slots, interests, block.first, d_products)
             matmul_into(buffers.user_inputs[users].T, d_products, d_weight[width:])
             matmul_into(d_products, weight[width:].T, gradients.d_user_inputs[users])
-        matmul_into(d_out, weight[:width].T, gradients.d_x[i][selected_rows])
+        matmul_into(d_out, weight[:width].T, d_x)
     if buffers.residual:  # mind_plus-R18
-        add_rows(d_residual, gradients.d_x[0][selected_rows])
+        add_rows(d_residual, gradients.d_x[0][rows])
 
 
 @jit
-def select_active_rows(
-    block: UserBlockRows, active_slots: Ints, interests: int, gradients: LayerGradients
-) -> None:
-    """Select all active interests: write `rows`, `slots` and `user_rows` of a block of users."""
-    row = block.first_row
+def select_rows(
+    block: UserBlockRows, active_slots: Ints, weights: Array | Bools, gradients: LayerGradients
+) -> int:
+    """Select the active interests of a block with a weight (B, K) that is not zero.
+
+    Writes `selected`, `slots` and `user_rows` of the block; returns the number of interests.
+    """
+    row = gradient_row = block.first_row  # the next row of forward, and of `gradients`
+    interests = weights.shape[1]
     for b in range(block.first, block.stop):
-        gradients.user_rows[b, 0] = row
+        gradients.user_rows[b, 0] = gradient_row
         while row < block.stop_row and active_slots[row] < (b + 1) * interests:
-            gradients.rows[row], gradients.slots[row] = row - block.first_row, active_slots[row]
+            if weights[b, active_slots[row] - b * interests] != 0:
+                gradients.selected[gradient_row] = row - block.first_row
+                gradients.slots[gradient_row] = active_slots[row]
+                gradient_row += 1
             row += 1
-        gradients.user_rows[b, 1] = row
+        gradients.user_rows[b, 1] = gradient_row
+    return gradient_row - block.first_row
 
 
 @jit_inline
@@ -198,51 +214,6 @@ def sum_user_rows(x: Array, slots: Ints, count: int, first: int, out: Array) -> 
         row = out[slots[m] // count - first]
         for d in range(row.shape[0]):
             row[d] += x[m, d]
-
-
-@jit_inline
-def select_weighted_rows(
-    block: UserBlockRows,
-    active_slots: Ints,
-    weights: Array,
-    d_interests: Array,
-    gradients: LayerGradients,
-    d_rows: Array,
-) -> int:
-    """Select the interests of a block with a non-zero attention weight; return their number.
-
-    active_slots: of the block. Writes `rows`, `slots` and `user_rows` of `gradients`, and the
-    gradients of the selected interests to the first rows of d_rows.
-    """
-    selected, r, interests, first_row = 0, 0, weights.shape[1], block.first_row
-    for b in range(block.first, block.stop):
-        gradients.user_rows[b, 0] = first_row + selected
-        while r < len(active_slots) and active_slots[r] < (b + 1) * interests:
-            k = active_slots[r] - b * interests
-            if weights[b, k] != 0:
-                gradients.rows[first_row + selected] = r
-                gradients.slots[first_row + selected] = active_slots[r]
-                for d in range(d_rows.shape[1]):
-                    d_rows[selected, d] = d_interests[b, k, d]
-                selected += 1
-            r += 1
-        gradients.user_rows[b, 1] = first_row + selected
-    return selected
-
-
-@jit_inline
-def relu_rows_backward(passed: Bools, rows: Ints, relu: bool, d_out: Array, d_bias: Array) -> None:
-    """Set d_out (M, O) to zero where the ReLU of the row rows[m] is zero.
-
-    Writes the gradient of the bias to d_bias.
-    """
-    d_bias[:] = 0
-    if relu and rows.shape[0] < passed.shape[0]:
-        passed_rows = np.empty(d_out.shape, np.bool_)
-        gather_rows(passed, rows, passed_rows)
-        relu_inplace_backward(d_out, False, passed_rows, d_bias)
-    else:
-        relu_inplace_backward(d_out, not relu, passed, d_bias)
 
 
 @jit
@@ -281,105 +252,97 @@ def count_user_blocks(users: int) -> int:
 
 
 class Layers:
-    """Buffers of the layers. Row r is interest k of user b if active_slots[r] = b K + k."""
-
-    buffers: LayerBuffers
+    """Buffers of the layers between the capsules and the interests of a batch."""
 
     def __init__(
         self,
         work: KernelWorkspace,
         params: Params | mind_plus.Params,
-        shape: tuple[int, int],
-        input_width: int,
         config: Config,
         *,
-        residual: bool = False,
+        users: int,
+        input_width: int,
+        residual: bool,
     ) -> None:
-        """Allocate buffers for `shape` (B, K): B users, K interests. input_width: P."""
-        self.dtype, self.residual = params.items.dtype, residual and len(params.layers) > 0
+        """Allocate buffers for B users, each with `input_width` further inputs.
+
+        residual: whether the capsule is added to the output of the last layer.
+        """
+        self.work, self.dtype, self.users = work, params.items.dtype, users
+        self.max_rows = users * config.interests  # at most B K interests are active
+        self.block_users, self.num_blocks = users_per_block(users), count_user_blocks(users)
         layers = layers_or_placeholder(params.layers, self.dtype)
-        last = len(layers) - 1
-        self.relus = tuple(config.last_relu or i < last for i in range(last + 1))  # model-R5
-        self.users, self.count = shape
-        self.block_users = users_per_block(self.users)
-        self.num_blocks = count_user_blocks(self.users)
         outs = [len(layer.bias) for layer in layers]
         self.widths = [params.items.shape[1], *outs]  # of the capsules and of each output
-        self.user_shapes = (self.users, input_width), (self.users, outs[0])
-        self.user_products = work.array("user_products", *self.user_shapes[1], dtype=self.dtype)
-        rows = self.users * self.count
-        self.active = work.array("active", self.users, self.count, dtype=np.bool_)
-        self.active_slots = work.array("active_slots", rows, dtype=np.int64)
+        self.active = work.array("active", users, config.interests, dtype=np.bool_)
         self.block_rows = work.array("block_rows", self.num_blocks + 1, dtype=np.int64)
-        self.x = self.allocate_rows(work, "x", self.widths)
-        self.passed = tuple(
-            work.array(f"passed{i}", rows, out, dtype=np.bool_)
-            for i, out in enumerate(self.widths[1:])
+        self.buffers = LayerBuffers(
+            depth=len(params.layers),
+            layers=(),  # `with_parameters` sets them
+            relus=tuple(config.last_relu or i < len(outs) - 1 for i in range(len(outs))),  # R5
+            x=self.allocate_rows("x", self.widths),
+            passed=tuple(
+                work.array(f"passed{i}", self.max_rows, out, dtype=np.bool_)
+                for i, out in enumerate(outs)
+            ),
+            active=self.active,
+            user_inputs=work.array("user_inputs", users, input_width, dtype=self.dtype),
+            user_products=work.array("user_products", users, outs[0], dtype=self.dtype),
+            active_slots=work.array("active_slots", self.max_rows, dtype=np.int64),
+            residual=residual and len(params.layers) > 0,
         )
 
-    def allocate_rows(
-        self, work: KernelWorkspace, name: str, widths: list[int]
-    ) -> tuple[Array, ...]:
-        """Return one buffer (B K, width) per width: at most B K interests are active."""
-        return tuple(
-            work.array(f"{name}{i}", self.users * self.count, width, dtype=self.dtype)
-            for i, width in enumerate(widths)
-        )
-
-    def allocate_gradients(
-        self, work: KernelWorkspace, layers: tuple[Layer, ...]
-    ) -> LayerGradients:
-        """Return the buffers of backward. A gradient is the sum of d_weights over user blocks."""
-        rows = self.users * self.count
-        layers = layers_or_placeholder(layers, self.dtype)
-
-        def parts(name: str, shapes: list[tuple[int, ...]]) -> tuple[Array, ...]:
-            return tuple(
-                work.array(f"{name}{i}", self.num_blocks, *shape, dtype=self.dtype)
-                for i, shape in enumerate(shapes)
-            )
-
-        return LayerGradients(
-            d_x=self.allocate_rows(work, "d_x", self.widths),
-            x_rows=self.allocate_rows(work, "x_rows", self.widths[:-1]),
-            d_weights=parts("d_weights", [layer.weight.shape for layer in layers]),
-            d_biases=parts("d_biases", [layer.bias.shape for layer in layers]),
-            rows=work.array("gradient_rows", rows, dtype=np.int64),
-            slots=work.array("gradient_slots", rows, dtype=np.int64),
-            user_rows=work.array("user_rows", self.users, 2, dtype=np.int64),
-            d_user_inputs=work.array("d_user_inputs", *self.user_shapes[0], dtype=self.dtype),
-            d_user_products=work.array("d_user_products", *self.user_shapes[1], dtype=self.dtype),
-        )
-
-    def start_batch(
-        self, layers: tuple[Layer, ...], mask: Bools, active_by_length: Bools, inputs: Array
-    ) -> int:
-        """Find the active interests of a batch; return the number of behaviours.
-
-        active_by_length: see `find_active_interests`. inputs (B, P): profiles and contexts.
-        """
-        parameters = tuple(
+    def with_parameters(self, layers: tuple[Layer, ...]) -> Layers:
+        """Return the same buffers with the parameters of a step."""
+        contiguous = (
             Layer(*map(readonly_contiguous, layer))
             for layer in layers_or_placeholder(layers, self.dtype)
         )
-        self.buffers = LayerBuffers(
-            depth=len(layers),
-            layers=parameters,
-            relus=self.relus,
-            x=self.x,
-            passed=self.passed,
-            active=self.active,
-            user_inputs=inputs,
-            user_products=self.user_products,
-            active_slots=self.active_slots,
-            residual=self.residual,
+        result = copy(self)  # this object is cached, and must not keep parameters in memory
+        result.buffers = self.buffers._replace(layers=tuple(contiguous))
+        return result
+
+    def allocate_rows(self, name: str, widths: list[int]) -> tuple[Array, ...]:
+        """Return one buffer (B K, width) per width."""
+        return tuple(
+            self.work.array(f"{name}{i}", self.max_rows, width, dtype=self.dtype)
+            for i, width in enumerate(widths)
         )
+
+    def allocate_gradients(self) -> LayerGradients:
+        """Return the buffers of backward."""
+
+        def buffer(name: str, *shape: int) -> Array:
+            return self.work.array(name, *shape, dtype=self.dtype)
+
+        shapes = [layer.weight.shape for layer in self.buffers.layers]
+        return LayerGradients(
+            d_x=self.allocate_rows("d_x", self.widths),
+            selected_x=self.allocate_rows("selected_x", self.widths[:-1]),
+            d_weights=tuple(
+                buffer(f"d_weights{i}", self.num_blocks, *shape) for i, shape in enumerate(shapes)
+            ),
+            d_biases=tuple(
+                buffer(f"d_biases{i}", self.num_blocks, out) for i, (_, out) in enumerate(shapes)
+            ),
+            selected=self.work.array("selected_rows", self.max_rows, dtype=np.int64),
+            slots=self.work.array("gradient_slots", self.max_rows, dtype=np.int64),
+            user_rows=self.work.array("user_rows", self.users, 2, dtype=np.int64),
+            d_user_inputs=buffer("d_user_inputs", *self.buffers.user_inputs.shape),
+            d_user_products=buffer("d_user_products", *self.buffers.user_products.shape),
+        )
+
+    def find_active(self, mask: Bools, active_by_length: Bools) -> int:
+        """Find the active interests of a batch; return the number of behaviours.
+
+        active_by_length: see `find_active_interests`.
+        """
         return find_active_interests(
             mask,
             active_by_length,
             self.block_users,
             self.active,
-            self.active_slots,
+            self.buffers.active_slots,
             self.block_rows,
         )
 
@@ -407,7 +370,7 @@ class GradientRows(NamedTuple):
 
 
 def rows_with_gradient(gradients: LayerGradients, block: UserBlockRows, count: int) -> GradientRows:
-    """Return the first `count` rows of a block: the rows that `block_layers_backward` wrote."""
+    """Return the first `count` rows of a block: the rows that `layer_rows_backward` wrote."""
     rows = slice(block.first_row, block.first_row + count)
     return GradientRows(rows, gradients.slots[rows], gradients.d_x[0][rows])
 

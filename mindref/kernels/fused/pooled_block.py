@@ -9,19 +9,19 @@ A block of users has several sub-blocks, whose products with all negatives stay 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mindref.config import Config
 from mindref.kernels._jit import Number, jit, jit_inline
+from mindref.kernels.fused.forward import FusedForward
 from mindref.kernels.fused.layers import (
     LayerBuffers,
     LayerGradients,
     UserBlockRows,
     layer_rows_backward,
     layer_rows_forward,
-    select_active_rows,
+    select_rows,
 )
 from mindref.kernels.fused.user_block import (
     LossInputs,
@@ -29,18 +29,16 @@ from mindref.kernels.fused.user_block import (
     allocate_vectors,
     normalise_rows,
     normalise_rows_backward,
+    slice_vectors,
 )
-from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.matmul import matmul_into
 from mindref.kernels.pooled_softmax import add_pooled_target_terms
 from mindref.kernels.routing import gather_rows
 from mindref.kernels.sampled_softmax import (
     count_hits,
-    exp_shifted,
-    largest_logit,
     logits_from_products,
+    loss_of_logits,
     mask_accidental_hits,
-    scale_inplace_flush,
 )
 from mindref.shapes import Array, Ints
 
@@ -56,8 +54,14 @@ class PooledOutputs(NamedTuple):
     target: LossVectors  # (B, D)
     d_target_products: Array  # (B K,) gradients of the products of rows and their targets
     d_target: Array  # (B, D)
-    products: Array  # (P, R, S) of the rows of a sub-block and all negatives, for P blocks
-    d_negatives: Array  # (P, S, D) of a sub-block
+
+
+class NegativeBuffers(NamedTuple):
+    """Buffers of a block of users for the products with S negatives."""
+
+    products: Array  # (R, S) of the rows of a sub-block and the negatives, then their gradients
+    d_sub_block: Array  # (S, D) gradients of the negatives from a sub-block
+    d_negatives: Array  # (S, D) the sum over all sub-blocks of the block
 
 
 class PooledNumbers(NamedTuple):
@@ -65,9 +69,66 @@ class PooledNumbers(NamedTuple):
 
     temperature: Number
     scale: Number  # 1 / B
-    num_interests: int  # K
     sub_users: int  # number of users of a sub-block
     normalise: bool  # vectors of length one
+
+
+class PooledLoss:
+    """Losses of the pooled softmax. The methods are those of `LabelLoss`."""
+
+    def __init__(self, forward: FusedForward, layer_gradients: LayerGradients) -> None:
+        """Allocate the outputs; this does not require the layout of the batch."""
+        self.forward, self.layer_gradients = forward, layer_gradients
+        config, number = forward.config, forward.dtype.type
+        self.numbers = PooledNumbers(
+            temperature=number(config.temperature),
+            scale=number(1 / forward.users),
+            sub_users=max(1, SUB_BLOCK_ROWS // config.interests),
+            normalise=config.normalise,
+        )
+        self.outputs = forward.work.cached("outputs", forward.key, self.allocate_outputs)
+        self.d_target = self.outputs.d_target
+
+    def allocate_outputs(self) -> PooledOutputs:
+        """Return the buffers that do not depend on the number of negatives."""
+        work, buffer, layers = self.forward.work, self.forward.buffer, self.forward.layers.buffers
+        top, normalise = layers.x[layers.depth], self.numbers.normalise
+        (rows, width), users = top.shape, self.forward.users
+        return PooledOutputs(
+            interests=allocate_vectors(work, "row", top, normalise=normalise),
+            scaled=buffer("scaled_rows", rows, width),
+            target=allocate_vectors(
+                work, "target", buffer("target", users, width), normalise=normalise
+            ),
+            d_target_products=buffer("d_target_products", rows),
+            d_target=buffer("d_target", users, width),
+        )
+
+    def set_inputs(self, inputs: LossInputs, d_negatives: Array) -> None:
+        """Store the inputs; d_negatives (P, S, D): gradients of the negatives, of P blocks."""
+        self.inputs, self.d_negatives = inputs, d_negatives
+        blocks, negatives, _ = d_negatives.shape
+        rows = self.numbers.sub_users * self.forward.count
+        self.products = self.forward.buffer("products", blocks, rows, negatives)
+        self.d_sub_blocks = self.forward.buffer("d_negatives_part", *d_negatives.shape)
+
+    def forward_backward(self, block: UserBlockRows) -> tuple[float, int]:
+        """Run `pooled_forward_backward_block`; every active interest has a gradient."""
+        buffers = self.products, self.d_sub_blocks, self.d_negatives
+        loss = pooled_forward_backward_block(
+            block,
+            self.forward.layers.buffers,
+            self.layer_gradients,
+            self.forward.routing_values.capsules[-1],
+            self.inputs,
+            self.outputs,
+            NegativeBuffers(*(x[block.number] for x in buffers)),
+            self.numbers,
+        )
+        return loss, block.stop_row - block.first_row
+
+    def backward_negatives(self, block: UserBlockRows) -> None:
+        """Do nothing: `forward_backward` wrote the gradients of the negatives."""
 
 
 @jit
@@ -78,113 +139,97 @@ def pooled_forward_backward_block(
     capsules: Array,
     inputs: LossInputs,
     outputs: PooledOutputs,
-    d_negatives: Array,
+    negatives: NegativeBuffers,
     numbers: PooledNumbers,
 ) -> float:
     """Return the sum of losses of a block of users.
 
-    Writes the gradients of layers and targets, and those of the negatives to d_negatives (S, D).
+    Writes the gradients of layers and targets, and those of the negatives.
     """
     users, rows = slice(block.first, block.stop), slice(block.first_row, block.stop_row)
-    interests, target = outputs.interests, outputs.target
-    d_rows = layer_gradients.d_x[layers.depth]
+    interests = slice_vectors(outputs.interests, block.first_row, block.stop_row)
+    target = slice_vectors(outputs.target, block.first, block.stop)
+    d_rows, d_target = layer_gradients.d_x[layers.depth], outputs.d_target[users]
+
+    # 1. Interests and targets
     layer_rows_forward(block, layers, capsules)
+    gather_rows(inputs.item_vectors, inputs.target_index[users], target.vectors)
     if numbers.normalise:
-        normalise_rows(interests, block.first_row, block.stop_row)
-    divide_rows(interests.used[rows], numbers.temperature, outputs.scaled[rows])
-    gather_rows(inputs.item_vectors, inputs.target_index[users], target.vectors[users])
-    if numbers.normalise:
-        normalise_rows(target, block.first, block.stop)
-    select_active_rows(block, layers.active_slots, numbers.num_interests, layer_gradients)
-    loss, d_part = 0.0, outputs.d_negatives[block.number]
-    d_negatives[:] = 0
+        normalise_rows(interests)
+        normalise_rows(target)
+    divide_rows(interests.used, numbers.temperature, outputs.scaled[rows])  # pooled_softmax-R10
+
+    # 2. Losses, and the gradients of all products, in sub-blocks
+    num_rows = select_rows(block, layers.active_slots, layers.active, layer_gradients)
+    loss = 0.0
+    negatives.d_negatives[:] = 0
     for first in range(block.first, block.stop, numbers.sub_users):
         stop = min(first + numbers.sub_users, block.stop)
         user_rows = layer_gradients.user_rows[first:stop]
         row, stop_row = user_rows[0, 0], user_rows[stop - first - 1, 1]
-        scaled = outputs.scaled[row:stop_row]
-        products = outputs.products[block.number][: stop_row - row]
+        scaled, products = outputs.scaled[row:stop_row], negatives.products[: stop_row - row]
         matmul_into(scaled, inputs.negatives.T, products)
-        loss += sub_block_cross_entropy(
-            user_rows,
-            outputs.scaled,
-            target.used[first:stop],
-            inputs.target_index[first:stop],
-            inputs.negative_index,
-            inputs.target_log_expected[first:stop],
-            inputs.negative_log_expected,
-            numbers.scale,
-            products,
-            outputs.d_target_products,
-        )
+        loss += sub_block_cross_entropy(first, user_rows, inputs, outputs, numbers.scale, products)
         matmul_into(products, inputs.negatives, d_rows[row:stop_row])
-        matmul_into(products.T, scaled, d_part)  # pooled_softmax-R14
-        for s in range(d_part.shape[0]):
-            for d in range(d_part.shape[1]):
-                d_negatives[s, d] += d_part[s, d]
+        matmul_into(products.T, scaled, negatives.d_sub_block)  # pooled_softmax-R14
+        for s in range(negatives.d_negatives.shape[0]):
+            for d in range(negatives.d_negatives.shape[1]):
+                negatives.d_negatives[s, d] += negatives.d_sub_block[s, d]
     add_pooled_target_terms(
         layer_gradients.user_rows[users],
         outputs.d_target_products,
         outputs.scaled,
-        target.used[users],
+        target.used,
         d_rows,
-        outputs.d_target[users],
+        d_target,
     )
+
+    # 1. Backward, in reverse order
     divide_rows(d_rows[rows], numbers.temperature, d_rows[rows])
     if numbers.normalise:
-        normalise_rows_backward(interests, block.first_row, block.stop_row, d_rows[rows])
-        normalise_rows_backward(target, block.first, block.stop, outputs.d_target[users])
-    layer_rows_backward(block, layers, layer_gradients, block.stop_row - block.first_row)
+        normalise_rows_backward(target, d_target)
+        normalise_rows_backward(interests, d_rows[rows])
+    layer_rows_backward(block, layers, layer_gradients, num_rows)
     return loss
 
 
 @jit
 def sub_block_cross_entropy(
+    first: int,
     user_rows: Ints,
-    rows: Array,
-    target: Array,
-    target_ids: Ints,
-    negative_ids: Ints,
-    target_log_expected: Array,
-    negative_log_expected: Array,
+    inputs: LossInputs,
+    outputs: PooledOutputs,
     scale: Number,
     products: Array,
-    d_target_products: Array,
 ) -> float:
-    """Return the sum of the losses; replace products (R, S) by their gradients.
+    """Return the sum of the losses of the users of a sub-block, from user `first`.
 
-    rows (A, D): user b has the rows from user_rows[b, 0] to user_rows[b, 1], divided by the
-    temperature; row user_rows[0, 0] has the first products. Writes the gradients of the products
-    of rows and targets to d_target_products (A,). The gradients are multiplied by `scale`.
+    user_rows (U, 2): start and stop of the rows of each user. products (R, S): of the rows and the
+    negatives; the gradients of the products, times `scale`, replace them. Those of the products of
+    rows and targets are written to `outputs.d_target_products`.
     """
-    zero, one, loss_sum = rows.dtype.type(0), rows.dtype.type(1), 0.0
-    for b in range(target.shape[0]):
-        first, stop = user_rows[b, 0], user_rows[b, 1]
-        d_target = d_target_products[first:stop]
-        inverse_count = one / rows.dtype.type(stop - first)
-        target_logit, finite = target_score(rows[first:stop], target[b], inverse_count, d_target)
-        target_logit -= target_log_expected[b]
-        user_products = products[first - user_rows[0, 0] : stop - user_rows[0, 0]]
-        hits = count_hits(target_ids[b], negative_ids)
-        for a in range(stop - first):  # pooled_softmax-R6, R7
-            row_finite = logits_from_products(negative_log_expected, one, user_products[a])
+    one, loss_sum = products.dtype.type(1), 0.0
+    for u in range(user_rows.shape[0]):
+        user, first_row, stop_row = first + u, user_rows[u, 0], user_rows[u, 1]
+        rows, target = outputs.scaled[first_row:stop_row], outputs.target.used[user]
+        d_target = outputs.d_target_products[first_row:stop_row]  # first: weights of the rows
+        inverse_count = one / products.dtype.type(stop_row - first_row)
+        target_logit, finite = target_score(rows, target, inverse_count, d_target)
+        target_logit -= inputs.target_log_expected[user]
+        logits = products[first_row - user_rows[0, 0] : stop_row - user_rows[0, 0]]  # (K', S)
+        target_id = inputs.target_index[user]  # indices instead of ids: each distinct item has one
+        hits = count_hits(target_id, inputs.negative_index)
+        for a in range(stop_row - first_row):  # pooled_softmax-R6, R7
+            row_finite = logits_from_products(inputs.negative_log_expected, one, logits[a])
             finite = finite and row_finite
             if hits > 0:
-                mask_accidental_hits(target_ids[b], negative_ids, user_products[a])
-        logits = user_products.reshape(-1)
-        top = largest_logit(logits)
-        if not finite or not abs(target_logit) < np.inf:
-            target_logit = rows.dtype.type(np.nan)  # pooled_softmax-R25
-        if not abs(top) < np.inf:
-            top = target_logit  # pooled_softmax-R13: no negative left
-        gap = top - target_logit
-        x = gap + np.log(exp_shifted(top, logits) * inverse_count)
-        # log(1 + exp x), pooled_softmax-R6, R12
-        loss = max(x, zero) + np.log1p(np.exp(-abs(x))) if x == x else x
-        # pooled_softmax-R16: exp(product) / K' divided by the sum over all items
-        total = scale_inplace_flush(logits, np.exp(gap - loss) * inverse_count * scale)
-        for a in range(stop - first):
-            d_target[a] *= -total  # pooled_softmax-R15
+                mask_accidental_hits(target_id, inputs.negative_index, logits[a])
+        # pooled_softmax-R6, R12, R13, R16, R25: exp(logit) / K' divided by the sum over all items
+        loss, negative_sum = loss_of_logits(
+            target_logit, finite, logits.reshape(-1), inverse_count, scale
+        )
+        for a in range(stop_row - first_row):
+            d_target[a] *= -negative_sum  # pooled_softmax-R15
         loss_sum += loss
     return loss_sum
 
@@ -220,52 +265,3 @@ def divide_rows(rows: Array, divisor: Number, out: Array) -> None:
     for m in range(rows.shape[0]):
         for d in range(rows.shape[1]):
             out[m, d] = rows[m, d] / divisor
-
-
-def pooled_numbers(config: Config, dtype: np.dtype[Any], users: int) -> PooledNumbers:
-    """Return the numeric options of the loss of a batch of `users` users."""
-    return PooledNumbers(
-        temperature=dtype.type(config.temperature),
-        scale=dtype.type(1 / users),
-        num_interests=config.interests,
-        sub_users=max(1, SUB_BLOCK_ROWS // config.interests),
-        normalise=config.normalise,
-    )
-
-
-def allocate_products(
-    work: KernelWorkspace, outputs: PooledOutputs, numbers: PooledNumbers, d_negatives: Array
-) -> PooledOutputs:
-    """Return the outputs with buffers for products. d_negatives (P, S, D): of P blocks."""
-    rows, (blocks, negatives, _) = numbers.sub_users * numbers.num_interests, d_negatives.shape
-    shape, dtype = (blocks, rows, negatives), d_negatives.dtype
-    return outputs._replace(
-        products=work.array("products", *shape, dtype=dtype),
-        d_negatives=work.array("d_negatives_part", *d_negatives.shape, dtype=dtype),
-    )
-
-
-def allocate_pooled_outputs(
-    work: KernelWorkspace, top: Array, users: int, blocks: int, *, normalise: bool
-) -> PooledOutputs:
-    """Return the buffers that do not depend on the number of negatives, others empty.
-
-    top (B K, D): the buffer of the output of the last layer.
-    """
-    (rows, width), dtype = top.shape, top.dtype
-
-    def buffer(name: str, *shape: int) -> Array:
-        return work.array(name, *shape, dtype=dtype)
-
-    interests = allocate_vectors(
-        work, "row", (rows, width), dtype, normalise=normalise, vectors=top
-    )
-    return PooledOutputs(
-        interests=interests,
-        scaled=buffer("scaled_rows", rows, width),
-        target=allocate_vectors(work, "target", (users, width), dtype, normalise=normalise),
-        d_target_products=buffer("d_target_products", rows),
-        d_target=buffer("d_target", users, width),
-        products=np.empty((blocks, 0, 0), dtype),
-        d_negatives=np.empty((blocks, 0, width), dtype),
-    )

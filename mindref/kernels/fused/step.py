@@ -12,7 +12,7 @@ mathematics of a task is a compiled function:
                        backward to the capsules         user_block.forward_backward_block, or
                                                         pooled_block.pooled_forward_backward_block
                        backward through routing         item_gradients.ViaCapsules or ViaVotes
-                       gradients of negatives           matmul.matmul_transposed_into
+                       gradients of negatives           LabelLoss.backward_negatives
     3. item_blocks     for each block of items: sums of
                        gradients over all uses          item_gradients.sum_item_gradients
 
@@ -43,23 +43,16 @@ from mindref.kernels.fused.item_gradients import (
 )
 from mindref.kernels.fused.layers import UserBlockRows, count_user_blocks, rows_with_gradient
 from mindref.kernels.fused.layout import merge_negatives, sort_uses_by_item
-from mindref.kernels.fused.pooled_block import (
-    allocate_pooled_outputs,
-    allocate_products,
-    pooled_forward_backward_block,
-    pooled_numbers,
-)
+from mindref.kernels.fused.pooled_block import PooledLoss
 from mindref.kernels.fused.user_block import (
+    LabelLoss,
     LossInputs,
-    LossNumbers,
-    allocate_outputs,
+    LossVectors,
     allocate_vectors,
-    forward_backward_block,
     normalise_rows,
     normalise_rows_backward,
 )
 from mindref.kernels.fused.workspace import KernelWorkspace, Task, block_slices
-from mindref.kernels.matmul import matmul_transposed_into
 from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.ops.embedding import RowGradient, Saved
@@ -93,19 +86,9 @@ class FusedStep:
             other_items=(batch.target, batch.negatives),
             keep_iterations=True,
         )
-        config = self.forward.config
-        self.work, self.params, self.batch, self.config = work, params, batch, config
+        self.work, self.params, self.batch = work, params, batch
         self.users, self.width = len(batch.target), params.items.shape[1]
-        self.dtype = params.items.dtype
-        scale = 1 / self.users / config.temperature
-        self.numbers = LossNumbers(
-            power=float(config.effective_power),  # model-R14
-            temperature=self.dtype.type(config.temperature),
-            scale=self.dtype.type(scale),
-            normalise=config.normalise,
-        )
-        self.pooled = self.forward.additions.pooled
-        self.pooled_numbers = pooled_numbers(config, self.dtype, self.users)
+        self.config, self.dtype = self.forward.config, params.items.dtype
         self.no_terms = no_capsule_terms(self.dtype)
 
     def loss_and_gradients(self) -> tuple[Number, FusedGradients]:
@@ -140,11 +123,10 @@ class FusedStep:
         """Merge equal negatives, allocate arrays, and submit lookups of the distinct negatives."""
         self.distinct = merge_negatives(self.work, self.batch, self.forward.layout)
         count, buffer = len(self.distinct.ids), self.forward.buffer
+        vectors = buffer("negatives", count, self.width)
         self.negatives = allocate_vectors(
-            self.work, "negatives", (count, self.width), self.dtype, normalise=self.config.normalise
+            self.work, "negatives", vectors, normalise=self.config.normalise
         )
-        if not self.pooled:
-            self.products = buffer("products", self.users, count)
         self.d_negatives = buffer("d_negatives", count_user_blocks(self.users), count, self.width)
         blocks = block_slices(count, BLOCK_ITEMS)
         self.work.submit(partial(self.look_up_negatives, negatives) for negatives in blocks)
@@ -154,35 +136,20 @@ class FusedStep:
 
         `forward.vectors` cannot be read here, because other tasks of this phase write to it.
         """
-        self.forward.look_up_ids(self.distinct.ids[negatives], self.negatives.vectors[negatives])
+        block = LossVectors(*(x[negatives] for x in self.negatives))
+        self.forward.look_up_ids(self.distinct.ids[negatives], block.vectors)
         if self.config.normalise:
-            normalise_rows(self.negatives, negatives.start, negatives.stop)
+            normalise_rows(block)
 
     def prepare_users(self) -> None:
-        """Prepare users as in `FusedForward`; allocate outputs and layer gradients."""
+        """Prepare users as in `FusedForward`; allocate the arrays of the loss and of backward."""
         self.forward.prepare_users()
         forward, layers = self.forward, self.forward.layers
-        create = partial(layers.allocate_gradients, self.work, self.params.layers)
-        self.layer_gradients = self.work.cached("layer_gradients", forward.key, create)
-        normalise = self.config.normalise
-        if self.pooled:
-            top = layers.buffers.x[layers.buffers.depth]
-            self.pooled_outputs = self.work.cached(
-                "outputs",
-                forward.key,
-                lambda: allocate_pooled_outputs(
-                    self.work, top, self.users, layers.num_blocks, normalise=normalise
-                ),
-            )
-            self.d_target = self.pooled_outputs.d_target
-        else:
-            self.outputs = self.work.cached(
-                "outputs",
-                forward.key,
-                lambda: allocate_outputs(self.work, forward.interests, normalise=normalise),
-            )
-            self.d_target = self.outputs.d_target
-        self.d_user_inputs = self.layer_gradients.d_user_inputs
+        self.layer_gradients = self.work.cached(
+            "layer_gradients", forward.key, layers.allocate_gradients
+        )
+        loss = PooledLoss if forward.additions.pooled else LabelLoss
+        self.loss: LabelLoss | PooledLoss = loss(forward, self.layer_gradients)
         self.losses = [0.0] * layers.num_blocks  # for each block, the sum over its users
 
     # Phase 2: forward to the losses and backward through routing, for each block of users
@@ -190,7 +157,7 @@ class FusedStep:
     def user_blocks(self) -> Iterator[Task]:
         """Yield one task for each block of users, and one that sorts behaviours for phase 3."""
         self.item_gradients = item_gradients_of(self.forward, self.layer_gradients)
-        self.inputs = LossInputs(
+        inputs = LossInputs(
             item_vectors=self.forward.vectors,
             target_index=self.target_index,
             negative_index=self.distinct.item_index,
@@ -198,63 +165,25 @@ class FusedStep:
             negative_log_expected=self.distinct.log_expected,
             negatives=self.negatives.used,
         )
-        if self.pooled:
-            self.pooled_outputs = allocate_products(
-                self.work, self.pooled_outputs, self.pooled_numbers, self.d_negatives
-            )
+        self.loss.set_inputs(inputs, self.d_negatives)
         for users in block_slices(self.users, self.forward.layers.block_users):
             yield partial(self.forward_backward_users, users)
         yield self.sort_uses
 
     def forward_backward_users(self, users: slice) -> None:
         """Compute the losses of a block of users, then run backward through layers and routing."""
-        forward, layers = self.forward, self.forward.layers
-        forward.route_block(users)
-        block = layers.user_block(users)
-        count = self.pooled_losses(block) if self.pooled else self.losses_of(block)
-        rows = rows_with_gradient(self.layer_gradients, block, count)
+        self.forward.route_block(users)
+        block = self.forward.layers.user_block(users)
+        self.losses[block.number], num_rows = self.loss.forward_backward(block)
+        rows = rows_with_gradient(self.layer_gradients, block, num_rows)
         self.item_gradients.backward_users(users, rows)
-        if not self.pooled:
-            self.work.submit([partial(self.backward_negatives, users)])
+        self.work.submit([partial(self.backward_negatives, block)])
 
-    def losses_of(self, block: UserBlockRows) -> int:
-        """Compute the losses of a block with label attention; return the rows with a gradient."""
-        self.losses[block.number], count = forward_backward_block(
-            block,
-            self.forward.layers.buffers,
-            self.layer_gradients,
-            self.forward.routing_values.capsules[-1],
-            self.inputs,
-            self.outputs,
-            self.products,
-            self.numbers,
-        )
-        return count
-
-    def pooled_losses(self, block: UserBlockRows) -> int:
-        """Compute the pooled losses of a block; return the number of active interests."""
-        d_negatives = self.d_negatives[block.number]
-        self.losses[block.number] = pooled_forward_backward_block(
-            block,
-            self.forward.layers.buffers,
-            self.layer_gradients,
-            self.forward.routing_values.capsules[-1],
-            self.inputs,
-            self.pooled_outputs,
-            d_negatives,
-            self.pooled_numbers,
-        )
-        if self.config.normalise:
-            normalise_rows_backward(self.negatives, 0, len(d_negatives), d_negatives)
-        return block.stop_row - block.first_row
-
-    def backward_negatives(self, users: slice) -> None:
+    def backward_negatives(self, block: UserBlockRows) -> None:
         """Write the part of the gradient of negatives that comes from a block of users."""
-        d = self.d_negatives[self.forward.layers.block_number(users)]
-        used = self.outputs.user.used[users]
-        matmul_transposed_into(self.products[users], used, d)  # sampled_softmax-R11
+        self.loss.backward_negatives(block)
         if self.config.normalise:
-            normalise_rows_backward(self.negatives, 0, len(d), d)
+            normalise_rows_backward(self.negatives, self.d_negatives[block.number])
 
     def sort_uses(self) -> None:
         """Sort the behaviours by item; behaviours of the same item stay in ascending order."""
@@ -294,7 +223,7 @@ class FusedStep:
             padded_rows=forward.padded_rows,
         )
         targets = TargetTerms(
-            d_target=self.d_target[None],
+            d_target=self.loss.d_target[None],
             target_index=self.target_index,
             d_negatives=self.d_negatives,
             negative_index=self.distinct.item_index,
@@ -330,7 +259,8 @@ class FusedStep:
         ones = np.ones(rows.shape, self.dtype)
         d_rows = np.zeros((len(rows), width), self.dtype)
         if self.forward.profile_width > 0:  # otherwise no head reads the profile
-            d_rows[:] = self.d_user_inputs[:, : self.forward.profile_width].reshape(d_rows.shape)
+            d_profile = self.layer_gradients.d_user_inputs[:, : self.forward.profile_width]
+            d_rows[:] = d_profile.reshape(d_rows.shape)
         return embedding.backward(d_rows, Saved(rows, ones, width))
 
     def item_gradient(self) -> RowGradient:

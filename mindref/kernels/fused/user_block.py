@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from mindref.kernels._jit import Number, jit
+from mindref.kernels._jit import Number, jit, jit_inline
+from mindref.kernels.fused.forward import FusedForward
 from mindref.kernels.fused.layers import (
     LayerBuffers,
     LayerGradients,
@@ -30,11 +30,10 @@ from mindref.shapes import Array, Ints
 
 
 class LossVectors(NamedTuple):
-    """Vectors of users, targets or negatives. The loss reads the field `used`."""
+    """Vectors of users, interests, targets or negatives."""
 
     vectors: Array  # (M, D)
-    used: Array  # (M, D) unit vectors if `normalise` is true; otherwise `vectors`
-    unit: Array  # (M, D) the same as `used`; only backward reads it, with `normalise`
+    used: Array  # (M, D) in the loss: unit vectors if `normalise` is true; otherwise `vectors`
     across: Array  # (M,) slope of x / |x| orthogonal to vector x, used only with `normalise`
     along: Array  # (M,) slope of x / |x| along vector x, used only with `normalise`
 
@@ -56,8 +55,8 @@ class BlockOutputs(NamedTuple):
     interests: Array  # (B, K, D)
     scores: Array  # (B, K)
     weights: Array  # (B, K) weights of label-aware attention
-    user: LossVectors
-    target: LossVectors
+    user: LossVectors  # (B, D)
+    target: LossVectors  # (B, D)
     d_target_logit: Array  # (B,)
     d_user: Array  # (B, D)
     d_target: Array  # (B, D)
@@ -73,8 +72,63 @@ class LossNumbers(NamedTuple):
     normalise: bool  # vectors of length one
 
 
-UNIT = 1
-"""Index of "unit" in KINDS of ops/squash.py; an import would not invalidate cached code."""
+class LabelLoss:
+    """Losses with label-aware attention and sampled softmax."""
+
+    def __init__(self, forward: FusedForward, layer_gradients: LayerGradients) -> None:
+        """Allocate the outputs; this does not require the layout of the batch."""
+        self.forward, self.layer_gradients = forward, layer_gradients
+        config, number = forward.config, forward.dtype.type
+        self.numbers = LossNumbers(
+            power=float(config.effective_power),  # model-R14
+            temperature=number(config.temperature),
+            scale=number(1 / forward.users / config.temperature),
+            normalise=config.normalise,
+        )
+        self.outputs = forward.work.cached("outputs", forward.key, self.allocate_outputs)
+        self.d_target = self.outputs.d_target
+
+    def allocate_outputs(self) -> BlockOutputs:
+        """Return buffers for the outputs of all users."""
+        work, (users, count, width) = self.forward.work, self.forward.interests.shape
+        buffer, normalise = self.forward.buffer, self.numbers.normalise
+        return BlockOutputs(
+            interests=self.forward.interests,
+            scores=buffer("scores", users, count),
+            weights=buffer("weights", users, count),
+            user=allocate_vectors(work, "user", buffer("user", users, width), normalise=normalise),
+            target=allocate_vectors(
+                work, "target", buffer("target", users, width), normalise=normalise
+            ),
+            d_target_logit=buffer("d_target_logit", users),
+            d_user=buffer("d_user", users, width),
+            d_target=buffer("d_target", users, width),
+            d_interests=buffer("d_interests", users, count, width),
+        )
+
+    def set_inputs(self, inputs: LossInputs, d_negatives: Array) -> None:
+        """Store the inputs; d_negatives (P, S, D): gradients of the negatives, of P blocks."""
+        self.inputs, self.d_negatives = inputs, d_negatives
+        self.products = self.forward.buffer("products", self.forward.users, d_negatives.shape[1])
+
+    def forward_backward(self, block: UserBlockRows) -> tuple[float, int]:
+        """Run `forward_backward_block`."""
+        return forward_backward_block(
+            block,
+            self.forward.layers.buffers,
+            self.layer_gradients,
+            self.forward.routing_values.capsules[-1],
+            self.inputs,
+            self.outputs,
+            self.products,
+            self.numbers,
+        )
+
+    def backward_negatives(self, block: UserBlockRows) -> None:
+        """Write the part of the gradient of negatives that comes from a block of users."""
+        users = slice(block.first, block.stop)
+        d_products, user = self.products[users], self.outputs.user.used[users]
+        matmul_into(d_products.T, user, self.d_negatives[block.number])  # sampled_softmax-R11
 
 
 @jit
@@ -91,118 +145,106 @@ def forward_backward_block(
     """Return the sum of losses of a block of users, and the number of interests with a gradient.
 
     The number is that of `block_layers_backward`. Writes outputs, layer_gradients, layers.x and
-    layers.passed. products (B, S) first receives the products of users and negatives, then the
-    gradients of these products.
+    layers.passed. products (B, S) receives the products of users and negatives, then the gradients
+    of these products.
     """
     users = slice(block.first, block.stop)
-    user, target, p = outputs.user, outputs.target, products[users]
-    user_used, target_used = user.used[users], target.used[users]
+    interests, scores = outputs.interests[users], outputs.scores[users]
+    weights, d_interests = outputs.weights[users], outputs.d_interests[users]
+    user = slice_vectors(outputs.user, block.first, block.stop)
+    target = slice_vectors(outputs.target, block.first, block.stop)
     d_user, d_target = outputs.d_user[users], outputs.d_target[users]
-    query, interests = target.vectors[users], outputs.interests[users]
-    scores, weights = outputs.scores[users], outputs.weights[users]
-    d_target_logit = outputs.d_target_logit[users]
-    block_layers_forward(block, layers, capsules, outputs.interests)
-    gather_rows(inputs.item_vectors, inputs.target_index[users], query)
-    if numbers.normalise:
-        normalise_rows(target, block.first, block.stop)
-    attend_batch(  # loss, step 4; sets inactive interests to zero, model-R6
+    d_target_logit, user_products = outputs.d_target_logit[users], products[users]
+
+    # Forward. The numbers are those of the loss; step 1 is steps 4 to 6 of the interests.
+    block_layers_forward(block, layers, capsules, outputs.interests)  # 1
+    gather_rows(inputs.item_vectors, inputs.target_index[users], target.vectors)  # 2
+    attend_batch(  # 4; sets inactive interests to zero, model-R6
         interests,
-        query,
+        target.vectors,
         layers.active[users],
         numbers.power,
         scores,
         weights,
-        user.vectors[users],
+        user.vectors,
     )
-    if numbers.normalise:
-        normalise_rows(user, block.first, block.stop)
-    matmul_into(user_used, inputs.negatives.T, p)  # loss, step 5
-    loss = cross_entropy(
-        user_used,
-        target_used,
+    if numbers.normalise:  # 5
+        normalise_rows(user)
+        normalise_rows(target)
+    matmul_into(user.used, inputs.negatives.T, user_products)  # 5
+    loss = cross_entropy(  # 5, forward and backward to the products
+        user.used,
+        target.used,
         inputs.target_index[users],  # indices instead of ids: each distinct item has one
         inputs.negative_index,
         inputs.target_log_expected[users],
         inputs.negative_log_expected,
         numbers.temperature,
         numbers.scale,
-        p,
+        user_products,
         d_target_logit,
     )
-    matmul_into(p, inputs.negatives, d_user)
-    add_target_terms(d_target_logit, user_used, target_used, d_user, d_target)
-    if numbers.normalise:
-        normalise_rows_backward(user, block.first, block.stop, d_user)
-        normalise_rows_backward(target, block.first, block.stop, d_target)
-    attend_batch_backward(  # model-R9: adds the gradient of the target through the weights
+
+    # Backward, in reverse order. The gradient of negatives is that of `backward_negatives`.
+    matmul_into(user_products, inputs.negatives, d_user)  # 5
+    add_target_terms(d_target_logit, user.used, target.used, d_user, d_target)  # 5
+    if numbers.normalise:  # 5
+        normalise_rows_backward(target, d_target)
+        normalise_rows_backward(user, d_user)
+    attend_batch_backward(  # 4, model-R9: adds the gradient of the target through the weights
         d_user,
         interests,
-        query,
+        target.vectors,
         scores,
         weights,
         numbers.power,
-        outputs.d_interests[users],
+        d_interests,
         d_target,
     )
-    return loss, block_layers_backward(
+    num_rows = block_layers_backward(  # 1
         block, layers, layer_gradients, outputs.weights, outputs.d_interests
     )
+    return loss, num_rows
+
+
+@jit_inline
+def slice_vectors(vectors: LossVectors, first: int, stop: int) -> LossVectors:
+    """Return the rows from `first` to `stop`."""
+    x, used, across, along = vectors
+    return LossVectors(x[first:stop], used[first:stop], across[first:stop], along[first:stop])
 
 
 @jit
-def normalise_rows(vectors: LossVectors, first: int, stop: int) -> None:
-    """Write the unit vectors of the rows from `first` to `stop`."""
-    rows = slice(first, stop)
-    x, used, unit = vectors.vectors[rows], vectors.used[rows], vectors.unit[rows]
-    squash_rows(x, UNIT, used, unit, vectors.across[rows], vectors.along[rows])
+def normalise_rows(vectors: LossVectors) -> None:
+    """Write the unit vectors, and the slopes."""
+    x, used, across, along = vectors
+    squash_rows(x, UNIT, used, used, across, along)  # a unit vector is its own direction
 
 
 @jit
-def normalise_rows_backward(vectors: LossVectors, first: int, stop: int, d: Array) -> None:
+def normalise_rows_backward(vectors: LossVectors, d: Array) -> None:
     """Replace d, the gradient of the unit vectors, by the gradient of the original vectors."""
-    rows = slice(first, stop)
-    squash_rows_backward(d, vectors.unit[rows], vectors.across[rows], vectors.along[rows], d)
+    squash_rows_backward(d, vectors.used, vectors.across, vectors.along, d)
+
+
+UNIT = 1
+"""Index of "unit" in KINDS of ops/squash.py; an import would not invalidate cached code."""
 
 
 def allocate_vectors(
-    work: KernelWorkspace,
-    name: str,
-    shape: tuple[int, int],
-    dtype: npt.DTypeLike,
-    *,
-    normalise: bool,
-    vectors: Array | None = None,
+    work: KernelWorkspace, name: str, vectors: Array, *, normalise: bool
 ) -> LossVectors:
-    """Return buffers (M, D) for vectors of the loss; `vectors` is allocated if it is None."""
-    x = work.array(name, *shape, dtype=dtype) if vectors is None else vectors
+    """Return vectors (M, D) of the loss, with buffers for their unit vectors if `normalise`."""
     if not normalise:
-        empty = np.empty(0, dtype)
-        return LossVectors(x, x, x, empty, empty)
+        empty = np.empty(0, vectors.dtype)
+        return LossVectors(vectors, vectors, empty, empty)
+
+    def buffer(suffix: str, *shape: int) -> Array:
+        return work.array(f"{name}_{suffix}", *shape, dtype=vectors.dtype)
+
     return LossVectors(
-        vectors=x,
-        used=work.array(f"{name}_used", *shape, dtype=dtype),
-        unit=work.array(f"{name}_unit", *shape, dtype=dtype),
-        across=work.array(f"{name}_across", shape[0], dtype=dtype),
-        along=work.array(f"{name}_along", shape[0], dtype=dtype),
-    )
-
-
-def allocate_outputs(work: KernelWorkspace, interests: Array, *, normalise: bool) -> BlockOutputs:
-    """Return buffers for the outputs of all users; `interests` (B, K, D) is one of them."""
-    users, count, width = interests.shape
-    dtype = interests.dtype
-
-    def buffer(name: str, *shape: int) -> Array:
-        return work.array(name, *shape, dtype=dtype)
-
-    return BlockOutputs(
-        interests=interests,
-        scores=buffer("scores", users, count),
-        weights=buffer("weights", users, count),
-        user=allocate_vectors(work, "user", (users, width), dtype, normalise=normalise),
-        target=allocate_vectors(work, "target", (users, width), dtype, normalise=normalise),
-        d_target_logit=buffer("d_target_logit", users),
-        d_user=buffer("d_user", users, width),
-        d_target=buffer("d_target", users, width),
-        d_interests=buffer("d_interests", users, count, width),
+        vectors=vectors,
+        used=buffer("used", *vectors.shape),
+        across=buffer("across", len(vectors)),
+        along=buffer("along", len(vectors)),
     )
