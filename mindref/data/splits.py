@@ -18,6 +18,8 @@ from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.protocols import NO_SPLIT, PROTOCOLS
 from mindref.errors import ConfigError, DataError, say
 
+MIN_INTERACTIONS = 3  # of a user whose last interactions are held out
+
 
 class EvaluationCases(NamedTuple):
     """Evaluation cases: predict the targets from the history."""
@@ -55,20 +57,17 @@ def make_split(protocol: str, log: InteractionLog, rng: np.random.Generator) -> 
     raise ConfigError(say("split", " or ".join(PROTOCOLS), repr(protocol)))
 
 
-def split_leave_last_out(log: InteractionLog, min_interactions: int = 3) -> Split:
+def split_leave_last_out(log: InteractionLog) -> Split:
     """Test on the last interaction of each user, validate on the last but one.
 
-    Spec: data. All interactions of a user with fewer than `min_interactions` are training data.
-    Errors: `DataError` if no user has enough interactions, `ConfigError` for `min_interactions`
-    below 3.
+    Spec: data. All interactions of a user with fewer than `MIN_INTERACTIONS` are training data.
+    Errors: `DataError` if no user has enough interactions.
     """
-    if min_interactions < 3:
-        raise ConfigError(say("min_interactions", "an integer of at least 3", min_interactions))
     lengths = log.interactions.lengths
-    users_with_targets = np.flatnonzero(lengths >= min_interactions)
-    _require_users(len(users_with_targets), f"a user with {min_interactions} interactions or more")
+    users_with_targets = np.flatnonzero(lengths >= MIN_INTERACTIONS)
+    _require_users(len(users_with_targets), f"a user with {MIN_INTERACTIONS} interactions or more")
     users = np.arange(len(lengths), dtype=np.int64)
-    train_lengths = np.where(lengths >= min_interactions, lengths - 2, lengths)  # data-R28
+    train_lengths = np.where(lengths >= MIN_INTERACTIONS, lengths - 2, lengths)  # data-R28
     last = lengths[users_with_targets] - 1
     return Split(
         users,
@@ -79,14 +78,11 @@ def split_leave_last_out(log: InteractionLog, min_interactions: int = 3) -> Spli
     )
 
 
-def split_paper(
-    log: InteractionLog, rng: np.random.Generator, test_fraction: float = 1 / 21
-) -> Split:
+def split_paper(log: InteractionLog, rng: np.random.Generator) -> Split:
     """Split users 19:1:1. The target is a random item but the first, the history all before it.
 
     Spec: data. Source: paper, section 4.1: 19 training users for each test user. Differs: the paper
     names no validation users; we hold out as many users for validation as for the test.
-    `test_fraction` is a fraction of the users, above 0 and below 0.5.
     Errors: `DataError` if fewer than three users have two interactions.
     """
 
@@ -95,36 +91,30 @@ def split_paper(
         targets = rng.integers(1, lengths)  # data-R30
         return targets, targets + 1
 
-    return _split_users(log, rng, test_fraction, target_range, "paper")
+    return _split_users(log, rng, Fraction(1, 21), target_range, "paper")
 
 
-def split_comirec(
-    log: InteractionLog, rng: np.random.Generator, test_fraction: float = 0.1
-) -> Split:
+def split_comirec(log: InteractionLog, rng: np.random.Generator) -> Split:
     """Hold out users 8:1:1. Targets are the last 20 % of their interactions, history the others.
 
-    Spec: data. Source: ComiRec (KDD 2020), section 4 and its code. `test_fraction` as in
-    `split_paper`. Errors: `DataError` if fewer than three users have two interactions.
+    Spec: data. Source: ComiRec (KDD 2020), section 4 and its code.
+    Errors: `DataError` if fewer than three users have two interactions.
     """
     # data-R32
-    return _split_users(log, rng, test_fraction, lambda n: (n * 4 // 5, n), "comirec")
+    return _split_users(log, rng, Fraction(1, 10), lambda n: (n * 4 // 5, n), "comirec")
 
 
-def split_global_time(
-    log: InteractionLog, validation_fraction: float = 0.1, test_fraction: float = 0.1
-) -> Split:
+def split_global_time(log: InteractionLog) -> Split:
     """Split all users at the same two times: train before, validate between, test after.
 
-    Spec: data. The fractions are of the interactions, each above 0 and together below 1.
+    Spec: data. Each window has a tenth of the interactions.
     Errors: `DataError` for a log without times, or if a window has no user with a history.
     """
-    _check_fractions(validation_fraction, test_fraction)
     if log.times is None:
         raise DataError(say("global_time", "a log with times", "none", "use leave_last_out"))
     sorted_times, counts = np.sort(log.times), []
     _require_users(len(sorted_times), "an interaction")
-    validation, test = exact_fraction(validation_fraction), exact_fraction(test_fraction)
-    for fraction in (validation + test, test):
+    for fraction in (Fraction(2, 10), Fraction(1, 10)):
         index = round_half_up(len(sorted_times) * (1 - fraction))  # data-R33
         time = sorted_times[min(index, len(sorted_times) - 1)]
         # strictly before, so that ties stay in one window, data-R34
@@ -160,11 +150,6 @@ def first_occurrences(rows: Ragged) -> Ragged:
     return rows.where(is_first)
 
 
-def exact_fraction(number: float) -> Fraction:
-    """Return a decimal number as an exact fraction: 1/20 for 0.05, which is not exact in binary."""
-    return Fraction(number).limit_denominator(1_000_000)
-
-
 def round_half_up(number: Fraction) -> int:
     """Return the nearest integer, halves rounded up."""
     return math.floor(number + Fraction(1, 2))
@@ -181,7 +166,7 @@ def _make_cases(interactions: Ragged, users: Ints, start: Ints, stop: Ints) -> E
 def _split_users(
     log: InteractionLog,
     rng: np.random.Generator,
-    fraction: float,
+    fraction: Fraction,
     target_range: Callable[[Ints], tuple[Ints, Ints]],
     protocol: str,
 ) -> Split:
@@ -189,11 +174,10 @@ def _split_users(
 
     target_range: lengths of users -> positions of the first target and after the last target.
     """
-    _check_fractions(fraction, fraction)
     eligible = log.interactions.lengths >= 2
     shuffled = rng.permutation(np.flatnonzero(eligible))
     _require_users(len(shuffled) // 3, "three users with two interactions or more")
-    num_test = max(1, round_half_up(exact_fraction(fraction) * len(shuffled)))  # data-R29 data-R31
+    num_test = max(1, round_half_up(fraction * len(shuffled)))  # data-R29 data-R31
     # data-R36
     train = np.sort(np.concatenate([np.flatnonzero(~eligible), shuffled[2 * num_test :]]))
     cases = []
@@ -208,13 +192,6 @@ def _window_cases(interactions: Ragged, start: Ints, stop: Ints, name: str) -> E
     users = np.flatnonzero((start > 0) & (stop > start))  # data-R35
     _require_users(len(users), f"a user with interactions before and in the {name} window")
     return _make_cases(interactions, users, start[users], stop[users])
-
-
-def _check_fractions(validation_fraction: float, test_fraction: float) -> None:
-    is_above = min(validation_fraction, test_fraction) > 0
-    if not (is_above and validation_fraction + test_fraction < 1):
-        got = f"{validation_fraction} and {test_fraction}"
-        raise ConfigError(say("fractions", "two numbers above 0, together below 1", got))
 
 
 def _require_users(count: int, expected: str) -> None:
