@@ -199,8 +199,7 @@ class FrameworkBackend:
         self, params: object, histories: object, catalogue: object, config: Config
     ) -> tuple[Any, Any]:
         """Return interests (B, K, D) and the mask of active interests (B, K)."""
-        function = self.load_on_device("level_model.interests")
-        return function(params, histories, catalogue, config)
+        return self.load_on_device("level_model.interests")(params, histories, catalogue, config)
 
     def init(self, params: object, config: Config, moments: object = None) -> Any:
         """Return the initial state, or the state that continues from `moments`."""

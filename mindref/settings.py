@@ -69,13 +69,11 @@ def check_names(kind: type[Any], names: Iterable[str], location: str, expected: 
 
 def convert_value(setting: dataclasses.Field[Any], value: object) -> Any:
     """Return value in the type of the setting's default, from TOML, JSON or the command line."""
-    kind = type(setting.default)
+    name = "duration" if "duration" in setting.metadata else str(setting.type)
+    convert, expected = CONVERSIONS[name]
     try:
-        if kind is tuple:
-            return tuple(CONVERT_ITEM[str(setting.type)](x) for x in split_list(value))
-        return to_seconds(value) if "duration" in setting.metadata else CONVERT[kind](value)
+        return convert(value)
     except FOREIGN_ERRORS as error:  # model-R26; a type may raise any error
-        expected = DURATION_NAME if "duration" in setting.metadata else TYPE_NAMES[kind]
         raise ConfigError(say(setting.name, expected, value_text(value, quoted=True))) from error
 
 
@@ -128,24 +126,17 @@ def to_seconds(value: Any) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-CONVERT: dict[type, Callable[[Any], object]] = {
-    bool: partial(unchanged, bool),
-    int: to_integer,
-    float: to_float,
-    str: partial(unchanged, str),
+LIST = "a list, or values separated by commas"
+CONVERSIONS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "bool": (partial(unchanged, bool), "true or false"),
+    "int": (to_integer, "an integer"),
+    "float": (to_float, "a number"),
+    "str": (partial(unchanged, str), "a text"),
+    "duration": (to_seconds, "a time such as 120s, 2m or 1h30m"),
+    "tuple[int, ...]": (lambda value: tuple(map(to_integer, split_list(value))), LIST),
+    "tuple[str, ...]": (lambda value: tuple(unchanged(str, x) for x in split_list(value)), LIST),
 }
-CONVERT_ITEM: dict[str, Callable[[Any], object]] = {
-    "tuple[int, ...]": to_integer,
-    "tuple[str, ...]": partial(unchanged, str),
-}
-TYPE_NAMES = {
-    tuple: "a list, or values separated by commas",
-    bool: "true or false",
-    int: "an integer",
-    float: "a number",
-    str: "a text",
-}
-DURATION_NAME = "a time such as 120s, 2m or 1h30m"
+"""Type of a setting -> conversion, and the description of the values in errors."""
 
 
 def check_range(setting: dataclasses.Field[Any], value: Any) -> None:
