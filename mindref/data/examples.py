@@ -13,24 +13,21 @@ class TrainingExamples:
 
     Spec: data. Source: paper, eq. 11 (which names no distribution); ComiRec for `by="user"`.
     `by="interaction"` draws every cut with equal probability. `by="user"` draws a user, then one of
-    the user's cuts. `min_history` (at least 1) is the smallest p; in ComiRec's code it is 4.
-    Errors: `ConfigError` for other values, `DataError` if no sequence is longer than `min_history`.
+    the user's cuts. Differs: the smallest p is 1; in ComiRec's code it is 4.
+    Errors: `ConfigError` for another `by`, `DataError` if no sequence is longer than 1.
     """
 
-    def __init__(self, sequences: Ragged, *, by: str = "interaction", min_history: int = 1) -> None:
+    def __init__(self, sequences: Ragged, *, by: str = "interaction") -> None:
         if by not in ("interaction", "user"):
             raise ConfigError(say("target_sampling", "interaction or user", repr(by)))
-        if min_history < 1:
-            raise ConfigError(say("min_history", "an integer of at least 1", min_history))
         self.sequences = sequences
         self.by = by
-        self.min_history = min_history
-        # (R,) cuts of each row; a target has at least min_history items before it, data-R39
-        self._cuts = np.maximum(sequences.lengths - min_history, 0)
+        # (R,) cuts of each row; a target has at least one item before it, data-R39
+        self._cuts = np.maximum(sequences.lengths - 1, 0)
         self._ends = np.cumsum(self._cuts)  # (R,) cumulative over all rows
         self._rows = np.flatnonzero(self._cuts)  # rows with at least one cut
         if not len(self._rows):
-            expected = f"a sequence of more than {min_history} interactions"
+            expected = "a sequence of more than 1 interactions"
             raise DataError(say("training examples", expected, "none", "use a longer log"))
 
     def __len__(self) -> int:
@@ -45,14 +42,14 @@ class TrainingExamples:
         else:
             row = self._rows[rng.integers(len(self._rows), size=size)]  # data-R41
             nth = rng.integers(self._cuts[row])
-        return row.astype(np.int64), nth + self.min_history
+        return row.astype(np.int64), nth + 1
 
     def target_probability(self, items: int) -> Floats:
         """Return the exact probability (N,) of each of `items` items to be the target of a draw."""
         sequences = self.sequences
         row = np.repeat(np.arange(len(sequences)), sequences.lengths)
         position = np.arange(len(row)) - sequences.offsets[row]
-        is_cut = position >= self.min_history
+        is_cut = position >= 1
         if self.by == "interaction":
             weight = np.full(len(row), 1 / len(self))
         else:

@@ -25,8 +25,6 @@ def drawn(cuts, size, seed=0):
 @pytest.mark.parametrize("by", ["interaction", "user"])
 def test_every_cut_with_a_long_enough_history_is_drawn(by):
     assert set(drawn(TrainingExamples(Ragged.of(ROWS), by=by), 2000)) == CUTS
-    longer = {(r, p) for r, p in CUTS if p >= 3}
-    assert set(drawn(TrainingExamples(Ragged.of(ROWS), by=by, min_history=3), 2000)) == longer
 
 
 @pytest.mark.rules("data-R40", "data-R41")
@@ -52,17 +50,16 @@ def test_draws_are_reproducible_and_advance_the_generator(by):
 
 
 @pytest.mark.rules("data-R43")
-@given(rows(), st.sampled_from(["interaction", "user"]), st.integers(1, 3))
-def test_target_probabilities_are_exact(sequences, by, least):
-    able = [row for row in sequences if len(row) > least]
+@given(rows(), st.sampled_from(["interaction", "user"]))
+def test_target_probabilities_are_exact(sequences, by):
+    able = [row for row in sequences if len(row) > 1]
     assume(able)
-    total = sum(len(row) - least for row in able)
+    total = sum(len(row) - 1 for row in able)
     expected = np.zeros(ITEMS)
     for row in able:
-        for item in row[least:]:
-            weight = 1 / total if by == "interaction" else 1 / len(able) / (len(row) - least)
-            expected[item] += weight
-    got = TrainingExamples(Ragged.of(sequences), by=by, min_history=least).target_probability(ITEMS)
+        for item in row[1:]:
+            expected[item] += 1 / total if by == "interaction" else 1 / len(able) / (len(row) - 1)
+    got = TrainingExamples(Ragged.of(sequences), by=by).target_probability(ITEMS)
     np.testing.assert_allclose(got, expected, rtol=1e-12)
     np.testing.assert_allclose(got.sum(), 1)
 
@@ -79,7 +76,6 @@ def test_counts_include_training_sequences_only():
         ([[1], []], {}, DataError, "more than 1 interactions"),
         ([], {}, DataError, "sequence"),
         (ROWS, {"by": "item"}, ConfigError, "interaction or user"),
-        (ROWS, {"min_history": 0}, ConfigError, "min_history"),
     ],
 )
 def test_invalid_arguments_are_refused(rows, settings, error, message):
