@@ -72,16 +72,17 @@ def add_log_weight_gradients(
     """Add the gradients of the log weights of M capsules to `gradients.d_positions`.
 
     d_projected (M, D): d_z S of each capsule. The gradient of a log weight is the weight times the
-    inner product of vote and d_z (routing-R35). If log weights are logits, the mean is subtracted
-    from the vote (youtube_dnn-R9).
+    inner product of the vote S e and d_z, which is that of e and d_z S (routing-R35). If log
+    weights are logits, the mean is subtracted from e (youtube_dnn-R9).
     """
     slots, starts, rows, vectors, weights = capsules
     d_positions, first_column, is_shared, means = gradients
     count, zero = weights.shape[1], weights.dtype.type(0)
     for m in range(len(slots)):
         b, k = slots[m] // count, slots[m] % count
-        column, mean_product = first_column if is_shared else first_column + k, zero
-        if means.shape[0] > 0:
+        column = first_column if is_shared else first_column + k
+        mean_product = zero
+        if means.shape[0] > 0:  # log weights are logits
             for d in range(means.shape[2]):
                 mean_product += means[b, k, d] * d_projected[m, d]
         for n in range(starts[b], starts[b + 1]):
@@ -90,7 +91,8 @@ def add_log_weight_gradients(
                 for d in range(vector.shape[0]):
                     inner += vector[d] * d_projected[m, d]
                 inner -= mean_product  # youtube_dnn-R9; zero if log weights are not logits
-                d_positions[starts[b + 1] - 1 - n, column] += weights[n, k] * inner
+                age = starts[b + 1] - 1 - n  # mind_plus-R1
+                d_positions[age, column] += weights[n, k] * inner
 
 
 @jit

@@ -84,19 +84,27 @@ def check_model_shapes(
     params: Params | mind_plus.Params, histories: Histories, catalogue: Catalogue, config: Config
 ) -> None:
     """Raise ShapeError if parameters, histories and catalogue do not fit each other."""
-    table, rows, weights = params.items, catalogue.rows, catalogue.weights
+    additions, table, profile = additions_of(params, config), params.items, params.profile
+
+    # the item table and the catalogue
+    rows, weights = catalogue.rows, catalogue.weights
     bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
     common_float_dtype("embedding", table=table, weights=weights)
-    profile_rows, profile = histories.profile, params.profile
-    bind_axes(
-        "embedding", mask=(histories.mask, "BL"), rows=(profile_rows, "BG"), table=(profile, "WQ")
-    )
+
+    # the profile of each user
+    mask, profile_rows = histories.mask, histories.profile
+    bind_axes("embedding", mask=(mask, "BL"), rows=(profile_rows, "BG"), table=(profile, "WQ"))
+
+    # routing
     history = item_vector_probe(table, *histories.items.shape)
-    active = np.broadcast_to(np.True_, (len(histories.mask), config.interests))
-    additions, width = additions_of(params, config), table.shape[1]
-    matrix = params.bilinear if additions.learned_votes else np.eye(width, dtype=table.dtype)
-    routing.check_inputs(history, histories.mask, matrix, histories.init_logits, active)
+    active = np.broadcast_to(np.True_, (len(mask), config.interests))
+    identity = np.eye(table.shape[1], dtype=table.dtype)
+    matrix = params.bilinear if additions.learned_votes else identity
+    routing.check_inputs(history, mask, matrix, histories.init_logits, active)
     routing.check_routing_options(config.iterations, config.routing_gradient, config.routing_axis)
+
+    # the layers: each reads the output of the previous one
+    width = table.shape[1]
     if additions.head != "none":  # mind_plus-R11
         width += profile_rows.shape[1] * profile.shape[1] + additions.contexts * width
     for weight, bias in params.layers:
@@ -104,18 +112,18 @@ def check_model_shapes(
         bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
         common_float_dtype("relu_layer", x=table, profile=profile, weight=weight, bias=bias)
         width = weight.shape[1]
-    out = np.broadcast_to(np.zeros((), table.dtype), (*active.shape, width))
-    bind_axes(
-        "label_attention",
-        interests=(out, "BKD"),
-        target=(item_vector_probe(table, len(active)), "BD"),
-    )
+
+    # the interests, which the loss multiplies by item vectors
+    interests = np.broadcast_to(np.zeros((), table.dtype), (*active.shape, width))
+    target = item_vector_probe(table, len(active))
+    bind_axes("label_attention", interests=(interests, "BKD"), target=(target, "BD"))
 
 
 def check_loss_inputs(work: KernelWorkspace, table: Array, batch: Batch, config: Config) -> None:
     """Raise ShapeError if targets or negatives do not fit the loss; table: of items.
 
-    `merge_negatives` checks the values of the log expected counts.
+    Only shapes and dtypes are checked, once for equal keys. `merge_negatives` checks that log
+    expected counts are finite in every step, so zeros of the same shape replace them here.
     """
     users = len(batch.histories.mask)
     logs = batch.target_log_expected, batch.negative_log_expected

@@ -59,29 +59,29 @@ class FusedForward:
         other_items: ids of further items that need vectors, such as targets. keep_iterations:
         if the gradient of routing needs the values of all iterations, keep these values.
         """
+        # YouTube DNN becomes the settings of mind_plus that compute the same
         routed, factors = routed_inputs(inputs), inputs.dropout_factors
-        params, config = routed.params, routed.config
-        self.work, self.params, self.config = work, params, config
-        self.histories, self.catalogue = routed.histories, inputs.catalogue
-        self.other_items = other_items
-        self.dtype = params.items.dtype
-        self.additions = additions_of(params, config)
         self.key = check_model_inputs(work, routed, inputs.catalogue, factors)
+        params, histories, config = routed
+        self.work, self.params, self.histories, self.config = work, params, histories, config
+        self.catalogue, self.other_items = inputs.catalogue, other_items
+        self.dtype, self.width = params.items.dtype, params.items.shape[1]
+        self.users, self.count = len(histories.mask), config.interests
+        self.additions = additions_of(params, config)
+        self.bilinear = readonly_contiguous(params.bilinear)
         # (B L, D): a row for each entry of the padded histories
         self.dropout_factors = None if factors is None else factors.reshape(-1, factors.shape[2])
-        self.bilinear = readonly_contiguous(params.bilinear)
-        self.users, self.count = len(self.histories.mask), config.interests
-        self.width = params.items.shape[1]
-        self.dynamic = config.routing == "dynamic"
-        several = self.dynamic and config.iterations > 1  # for 1 iteration, gradient "all" = "last"
-        self.exact = several and config.routing_gradient == "all"
+
+        iterations = config.iterations if config.routing == "dynamic" else 1
         self.routing_options = routing_options(
-            iterations=config.iterations if self.dynamic else 1,
+            iterations=iterations,
             gradient=config.routing_gradient,
             axis=config.routing_axis,
             kind=config.squash,
         )
-        self.kept_iterations = config.iterations if self.exact and keep_iterations else 1
+        # with one iteration, the gradients "all" and "last" are equal
+        self.exact = iterations > 1 and config.routing_gradient == "all"
+        self.kept_iterations = iterations if self.exact and keep_iterations else 1
         # for each block of items: whether each item i has one table row, row i, with weight 1
         self.identity_rows: list[bool] = []
 
@@ -197,15 +197,15 @@ class FusedForward:
         )
 
     def prepare_factors(self, behaviours: int) -> None:
-        """Prepare the log weights of each age, or their exponentials; allocate the factors."""
-        contexts, positions = self.additions.contexts, self.additions.positions
-        self.factors = np.empty((0, self.count), self.dtype)
+        """Prepare the weights of each age, of interests and of contexts; allocate the factors."""
+        self.factors = np.empty((0, self.count), self.dtype)  # none: routing multiplies by nothing
         self.contexts: Contexts | None = None
-        self.interest_columns = 0
-        if positions is None:
+        self.interest_columns = 0  # the first columns of the log weights; those of contexts follow
+        log_weights, contexts = self.additions.positions, self.additions.contexts
+        if log_weights is None:
             return
         are_logits = self.additions.weights_are_logits
-        by_age = positions.copy() if are_logits else np.exp(positions)  # (L, C)
+        by_age = log_weights.copy() if are_logits else np.exp(log_weights)  # (L, C)
         self.interest_columns = columns = by_age.shape[1] - contexts
         if columns > 0:
             self.by_age = np.ascontiguousarray(by_age[:, :columns])
@@ -229,7 +229,7 @@ class FusedForward:
             self.user_index,
             self.padded_rows,
         )
-        if not self.dynamic:
+        if self.config.routing != "dynamic":
             self.logits[:] = 0  # model-R12
 
     # Phase 2

@@ -40,15 +40,16 @@ def lay_out_batch(
     work: KernelWorkspace, histories: Histories, other_items: tuple[Ints, ...], catalogue_size: int
 ) -> Layout:
     """Return the layout of a batch. other_items: further ids, such as targets and negatives."""
-    items, mask, *_ = histories
 
     def integers(name: str, size: int) -> Ints:
         return work.array(name, size, dtype=np.int64)
 
+    items, mask = histories.items, histories.mask
     other_ids = integers("other_items", sum(map(len, other_items)))
     np.concatenate(other_items or ([],), out=other_ids, casting="unsafe")
-    starts, most_uses = integers("starts", len(mask) + 1), mask.size + len(other_ids)
-    item_index, distinct = integers("item_index", most_uses), integers("distinct", most_uses)
+    most_uses = mask.size + len(other_ids)  # padding is not used, but only a loop can count it
+    starts, item_index = integers("starts", len(mask) + 1), integers("item_index", most_uses)
+    distinct = integers("distinct", most_uses)
     numbers = work.array("item_numbers", catalogue_size, dtype=np.int32)
     num_history_items, num_items = enumerate_items(
         items, mask, other_ids, numbers, starts, item_index, distinct
@@ -189,52 +190,40 @@ def merge_negatives(work: KernelWorkspace, batch: Batch, layout: Layout) -> Dist
 
     Raises ShapeError if the log expected count of a negative or a target is infinite or NaN.
     """
-    logs, target_logs = batch.negative_log_expected, batch.target_log_expected
+    logs = batch.negative_log_expected
+    require_finite_logs(
+        "sampled_softmax",
+        target_log_expected=batch.target_log_expected,
+        negative_log_expected=logs,
+    )
     merged = DistinctNegatives(
         ids=work.array("negative_ids", len(logs), dtype=np.int64),
         item_index=work.array("negative_index", len(logs), dtype=np.int64),
         log_expected=work.array("negative_logs", len(logs), dtype=logs.dtype),
         times=work.array("times", len(logs), dtype=np.int64),
     )
-    drawn_index = layout.item_index[len(layout.item_index) - len(logs) :]
-    count = merge_duplicates(
-        batch.negatives, drawn_index, logs, target_logs, layout.item_numbers, merged
-    )
-    if count < 0:
-        require_finite_logs(
-            "sampled_softmax", target_log_expected=target_logs, negative_log_expected=logs
-        )
+    drawn_index = layout.item_index[len(layout.item_index) - len(logs) :]  # the last uses
+    count = merge_duplicates(batch.negatives, drawn_index, logs, layout.item_numbers, merged)
     ids, item_index, log_expected, times = merged
     return DistinctNegatives(ids[:count], item_index[:count], log_expected[:count], times[:count])
 
 
 @jit
 def merge_duplicates(
-    drawn: Ints,
-    drawn_index: Ints,
-    logs: Array,
-    target_logs: Array,
-    numbers: Numbers,
-    merged: DistinctNegatives,
+    drawn: Ints, drawn_index: Ints, logs: Array, numbers: Numbers, merged: DistinctNegatives
 ) -> int:
     """Merge equal negatives with equal log expected counts; return the number that remains.
 
-    logs: log expected counts. If |log| > LARGE_LOG, a negative is not merged. If a log is not
-    finite, the result is -1. `numbers` has one entry for each item of the catalogue. Before and
-    after the call, all entries are zero.
+    drawn, drawn_index, logs (S,): id, index of the item and log expected count of each negative.
+    If |log| > LARGE_LOG, a negative is not merged. `numbers` has one entry for each item of the
+    catalogue. Before and after the call, all entries are zero.
     """
     ids, item_index, log_expected, times = merged
-    count, finite_logs = 0, True
-    for log in target_logs:
-        finite_logs = finite_logs and abs(log) < np.inf
-    for log in logs:
-        finite_logs = finite_logs and abs(log) < np.inf
-    if not finite_logs:
-        return -1
+    count = 0
     for s in range(len(drawn)):
-        same = numbers[drawn[s]] - 1
-        if same >= 0 and log_expected[same] == logs[s] and abs(logs[s]) <= LARGE_LOG:
-            times[same] += 1  # sampled_softmax-R4
+        last = numbers[drawn[s]] - 1  # the last entry of the same item; -1 if there is none
+        if last >= 0 and log_expected[last] == logs[s] and abs(logs[s]) <= LARGE_LOG:
+            times[last] += 1  # sampled_softmax-R4
         else:
             ids[count], item_index[count] = drawn[s], drawn_index[s]
             log_expected[count], times[count] = logs[s], 1
