@@ -14,6 +14,7 @@ from typing import Any
 
 from mindref.cli import COMPILING
 from mindref.config import Config
+from mindref.data.synthetic import make_synthetic_log
 from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Trainer
 from mindref.recommender.training.warm_start import WarmStart
@@ -34,6 +35,11 @@ SMALL: dict[str, Any] = {
     "width": 8,
     "hidden": [8],
     "metric": "hit_rate@10",
+}
+SHOP_HEADERS = {
+    "inter": ("user_id:token", "item_id:token", "timestamp:float"),
+    "item": ("item_id:token", "title:token_seq", "shelf:token"),
+    "user": ("user_id:token", "age:token"),
 }
 RESULT = ("model.safetensors", "optimiser.safetensors", "state.json", "metrics.jsonl", "items.tsv")
 
@@ -203,3 +209,19 @@ def python_output(code: str, *arguments: object, **more: str) -> str:
     done = run_python("-c", code, *arguments, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def write_shop(folder: Path, users: int = 60, items: int = 120) -> None:
+    """Write a synthetic log as RecBole's files `shop.inter`, `shop.item` and `shop.user`."""
+    log = make_synthetic_log(users=users, items=items).log
+    names = [log.user_ids[u] for u, n in enumerate(log.interactions.lengths) for _ in range(n)]
+    (shelf,), (age,) = log.item_features, log.user_features
+    tables = {
+        "inter": (names, [log.item_ids[i] for i in log.interactions.values], log.times),
+        "item": (log.item_ids, log.titles, [shelf.values[i] for i in shelf.codes.values]),
+        "user": (log.user_ids, [age.values[i] for i in age.codes.values]),
+    }
+    for ending, columns in tables.items():
+        rows = [SHOP_HEADERS[ending], *zip(*columns, strict=True)]
+        lines = ["\t".join(x if isinstance(x, str) else f"{x:.0f}" for x in row) for row in rows]
+        (folder / f"shop.{ending}").write_bytes(("\n".join(lines) + "\n").encode())

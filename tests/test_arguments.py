@@ -21,14 +21,14 @@ from mindref.config import Config
 from mindref.data.frames import from_arrays, from_dataframe
 from mindref.data.readers import read_log
 from mindref.data.readers.side_files import NO_FEATURES
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from mindref.data.synthetic import make_synthetic_log
 from mindref.errors import ConfigError, MindrefError, value_text
 from mindref.recall import build_index, open_index
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run, export_vectors
 from mindref.recommender.sharding import recall_all
 from tests.list_requests import command_request, recalled
-from tests.runs import SMALL
+from tests.runs import SMALL, write_shop
 
 SETTINGS = {**SMALL, "steps": 2, "evaluate_every": 1, "backend": "numpy"}
 
@@ -62,7 +62,7 @@ def log():
 def trained(tmp_path_factory):
     """A folder with a log and a run."""
     folder = tmp_path_factory.mktemp("log")
-    write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
+    write_shop(folder)
     mindref.MIND(**SETTINGS).fit(folder / "shop.inter", run=folder / "run")
     return folder
 

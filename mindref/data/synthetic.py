@@ -11,9 +11,7 @@ has two openings, so that a reader of a list sees the topics of its items.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib.resources import files
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -86,36 +84,6 @@ def make_synthetic_log(seed: int = 0, users: int = 2000, items: int = 1000) -> S
     shop = _draw_catalogue(rng, items)
     customers = [_draw_user(rng, shop) for _ in range(users)]
     return _join_users(shop, customers)
-
-
-def write_synthetic_log(synthetic_log: SyntheticLog, folder: Path, name: str = "shop") -> None:
-    """Write the log as RecBole's atomic files `name.inter`, `name.item`, `name.user` (data-R67).
-
-    Spec: data. The folder must exist. Existing files with these names are replaced.
-    """
-    log = synthetic_log.log
-    users = np.repeat(np.arange(len(log.user_ids)), log.interactions.lengths).tolist()
-    items, times = log.interactions.values.tolist(), np.asarray(log.times).tolist()
-    inter = [
-        (log.user_ids[u], log.item_ids[i], f"{t:.0f}")
-        for u, i, t in zip(users, items, times, strict=True)
-    ]
-    item = zip(log.item_ids, log.titles or (), _feature_texts(log.item_features[0]), strict=True)
-    user = zip(log.user_ids, _feature_texts(log.user_features[0]), strict=True)
-    _write_table(
-        folder / f"{name}.inter", ("user_id:token", "item_id:token", "timestamp:float"), inter
-    )
-    _write_table(folder / f"{name}.item", ("item_id:token", "title:token_seq", "shelf:token"), item)
-    _write_table(folder / f"{name}.user", ("user_id:token", "age:token"), user)
-
-
-def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    text = "".join("\t".join(row) + "\n" for row in (header, *rows))
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _feature_texts(feature: Feature) -> list[str]:
-    return [feature.values[code] for code in feature.codes.values]
 
 
 class _Catalogue(NamedTuple):

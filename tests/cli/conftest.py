@@ -10,9 +10,8 @@ import pytest
 
 from mindref.cli import main
 from mindref.cli.signals import SIGNALS
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.run.source import Source
-from tests.runs import options
+from tests.runs import options, write_shop
 
 DIN_OPTIONS = [
     "--width", "8", "--window", "5", "--attention-hidden", "4", "--hidden", "8", "--steps", "4",
@@ -84,7 +83,7 @@ def unread_log(monkeypatch):
 def shop(tmp_path_factory):
     """A log of 60 users as a file; files next to it hold titles, shelves and ages."""
     folder = tmp_path_factory.mktemp("shop")
-    write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
+    write_shop(folder)
     return folder / "shop.inter"
 
 

@@ -8,15 +8,10 @@ from hypothesis import strategies as st
 from mindref.data.examples import count_items
 from mindref.data.readers import read_log
 from mindref.data.splits import split_leave_last_out
-from mindref.data.synthetic import (
-    LOYALTY,
-    SHELVES,
-    TOPICS,
-    make_synthetic_log,
-    write_synthetic_log,
-)
+from mindref.data.synthetic import LOYALTY, SHELVES, TOPICS, make_synthetic_log
 from mindref.errors import ConfigError
 from tests.data.reading import plain
+from tests.runs import write_shop
 
 
 @cache
@@ -124,9 +119,8 @@ def is_hit(scores, seen, target, top=10):
 
 @pytest.mark.rules("data-R67")
 def test_reading_the_written_files_gives_the_same_log(tmp_path):
-    shop = make_synthetic_log(users=5, items=96)
-    write_synthetic_log(shop, tmp_path)
-    log, read = shop.log, read_log(tmp_path)
+    write_shop(tmp_path, users=5, items=96)
+    log, read = make_synthetic_log(users=5, items=96).log, read_log(tmp_path)
     for name in ("interactions", "times", "user_ids", "item_ids", "titles"):
         assert plain(getattr(read, name)) == plain(getattr(log, name)), name
     for features in ("item_features", "user_features"):

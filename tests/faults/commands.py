@@ -11,10 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.run.files import INDEX
 from tests.recall.annoy_trees import INDEX as KIND
-from tests.runs import options, train_small_run
+from tests.runs import options, train_small_run, write_shop
 
 TINY = " ".join(options(steps=2, evaluate_every=1, backend="numpy"))
 DIN = (
@@ -87,7 +86,7 @@ class Workplace:
         self.processes = multiprocessing.get_context("forkserver")
         self.processes.set_forkserver_preload(["tests.faults.failing_calls"])
         self.template.mkdir()
-        write_synthetic_log(make_synthetic_log(users=60, items=120), self.template)
+        write_shop(self.template)
         train_small_run(self.template / "run", model=model)
         shutil.copytree(self.template / "run", self.template / "cold")
         index = "auto" if model == "item_knn" else KIND  # a model of scores has no index

@@ -11,11 +11,10 @@ import pytest
 from mindref import MIND
 from mindref.data.log import Ragged
 from mindref.data.readers.columns import Columns
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import MindrefError, RunError
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.source import Source, fingerprint
-from tests.runs import SMALL, SOURCE, loaded
+from tests.runs import SMALL, SOURCE, loaded, write_shop
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def table():
 
 @pytest.fixture
 def shop(tmp_path):
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
+    write_shop(tmp_path)
     return tmp_path / "shop.inter"
 
 
@@ -96,7 +95,7 @@ def test_a_log_that_has_changed_is_refused(shop, tmp_path):
     shop.write_text("".join([lines[0], "\t".join(one), "\t".join(other), *lines[3:]]))
     with pytest.raises(RunError, match=r"log: expected .*; the log is another one than that of"):
         resume_run(tmp_path / "run")
-    write_synthetic_log(make_synthetic_log(users=60, items=140), tmp_path)
+    write_shop(tmp_path, items=140)
     with pytest.raises(RunError, match=r"run: sizes: expected .*; the log is another one than tha"):
         resume_run(tmp_path / "run")
 

@@ -14,7 +14,6 @@ import mindref
 from mindref.backend import load_backend
 from mindref.config import Config
 from mindref.data.batches import pad_histories
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.models.parameters import Layer
 from mindref.models.serving import compute_interests
 from mindref.models.tower import FAMILIES, UserTower, user_tower
@@ -32,6 +31,7 @@ from tests.backends.exported_towers import (
     run_file,
 )
 from tests.list_requests import recalled
+from tests.runs import write_shop
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -225,7 +225,7 @@ def test_the_worked_example_is_computed(tmp_path):
 
 @pytest.mark.parametrize("preset", ["best", "sparse"])
 def test_the_program_of_the_guide_returns_the_lists_of_recall(preset, tmp_path, monkeypatch):
-    write_synthetic_log(make_synthetic_log(users=110, items=120), tmp_path)
+    write_shop(tmp_path, users=110)
     model = mindref.MIND(preset, steps=20, batch=32, negatives=32, width=8, backend="numpy")
     model.fit(tmp_path / "shop.inter", run=tmp_path / "run")
     export_run(tmp_path / "run", "onnx", tmp_path / "served", users=50)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import mindref
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import BackendError, DataError, RunError
 from mindref.recall import build_index, run_index
 from mindref.recall.lists import UserList
@@ -18,7 +17,7 @@ from mindref.run import lock
 from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
 from tests.recall.example_plugins import install, measure_small_catalogues
-from tests.runs import loaded, stop_after, trainer
+from tests.runs import loaded, stop_after, trainer, write_shop
 
 LOG = loaded().log
 ITEMS = list(LOG.item_ids)
@@ -149,7 +148,7 @@ def test_probes_are_the_same_every_time(run):
 
 
 def test_a_log_that_has_moved_can_be_named(tmp_path):
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
+    write_shop(tmp_path)
     log, run = tmp_path / "shop.inter", tmp_path / "run"
     mindref.MIND(steps=2, metric="hit_rate@5").fit(log, run=run)
     expected = answers(run, users=["customer-0001"])

@@ -7,7 +7,7 @@ import pytest
 
 from mindref.config import Config
 from mindref.data.log import Ragged
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from mindref.data.synthetic import make_synthetic_log
 from mindref.errors import DataError, RunError
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, flatten
@@ -28,6 +28,7 @@ from mindref.study.models.study_model import (
     open_study_model,
     sample_pair,
 )
+from tests.runs import write_shop
 from tests.study.pairs import change_settings
 
 MODEL = open_study_model()
@@ -225,7 +226,7 @@ def test_the_text_describes_the_sampler_of_the_training(changes, words):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
-    write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
+    write_shop(folder)
     settings = {"steps": 5, "width": 8, "window": 6, "backend": "numpy", "logits": "per_call"}
     source = Source.of(folder / "shop.inter")
     config = Config.of("mind", {**settings, "user_features": ("age",)})
@@ -265,7 +266,7 @@ def test_row_weights_of_an_item_sum_to_one_in_float64(run):
 
 
 def test_a_moved_log_is_read_from_its_new_path(run, tmp_path):
-    write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
+    write_shop(tmp_path)
     here, there = open_study_model(run), open_study_model(run, tmp_path / "shop.inter")
     assert there.histories.values.tolist() == here.histories.values.tolist()
     with pytest.raises(DataError, match="--data"):

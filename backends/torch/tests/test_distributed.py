@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.runs import write_shop
 
-from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.models.parameters import flatten
 from mindref.run.checkpoint import load_state
 
@@ -51,7 +51,7 @@ main(sys.argv[2:])
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("shop")
-    write_synthetic_log(make_synthetic_log(users=60, items=120), path)
+    write_shop(path)
     return path
 
 

@@ -61,7 +61,7 @@ def read_recbole(source: ReaderInput) -> RawLog:
         i for i, name in enumerate(names) if kinds[i] == "token_seq" and name.endswith("_list")
     ]
     if not lists:
-        return read_text(ATOMIC, layout, source)
+        return read_text(ATOMIC, layout, source)  # data-R67
     reject_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
     records = ATOMIC.read(source.file, source.tally)
     interactions = longest_histories(records, layout, lists[0], source.tally)
