@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from mindref.kernels import CACHE_LINE
-from mindref.kernels.fused import adam
 from mindref.kernels.fused.forward import BLOCK_ITEMS
 from mindref.kernels.fused.layers import BLOCK_USERS, block_layers_forward, users_per_block
 from mindref.kernels.fused.user_block import forward_backward_block
@@ -267,15 +266,6 @@ def test_a_row_of_one_item_may_have_a_weight_other_than_one(weight):
     single_rows = catalogue_of_ids(6, "float32")
     single_rows.weights[single_rows.rows == 2] = weight
     agree_with_reference(model_calls(w._replace(catalogue=single_rows))[2])
-
-
-@pytest.mark.rules("optimiser-R1")
-def test_large_parameters_are_updated_separately(monkeypatch):
-    monkeypatch.setattr(adam, "LARGE_PARAMETER", 30)
-    w = world(np.random.default_rng(5), (4, 6, 3, 5), **SINGLE)
-    sizes = [x.size for name, x in flatten(w.params).items() if "layers" in name]
-    assert min(sizes) < 30 <= max(sizes)
-    agree_with_reference(model_calls(w)[2])
 
 
 @pytest.mark.rules("embedding-R3", "optimiser-R1", "optimiser-R5")

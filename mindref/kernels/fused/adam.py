@@ -43,13 +43,6 @@ class ParameterTables(NamedTuple):
     second: Array
 
 
-class DenseParameters(NamedTuple):
-    """Matrices and biases that one compiled call updates."""
-
-    parts: tuple[Array, ...]  # (P, V, D) the gradient of a parameter is the sum of P parts
-    tables: tuple[ParameterTables, ...]
-
-
 def adam_numbers(
     step: int, learning_rate: float, config: Config, dtype: np.dtype[Any]
 ) -> AdamNumbers:
@@ -112,27 +105,12 @@ class AdamUpdate:
             name: ParameterTables(x, before.first[name], before.second[name])
             for name, x in params.items()
         }
-        parts = step.gradient_parts()
-        single = [[x] for x in parts if params[x].size >= LARGE_PARAMETER or not self.is_plain(x)]
-        small = [name for name in parts if [name] not in single]
-        self.dense = [
-            DenseParameters(
-                tuple(as_matrices(parts[name], len(parts[name])) for name in names),
-                tuple(ParameterTables(*map(as_matrices, self.tables[name])) for name in names),
-            )
-            for names in (*single, small)
-            if names
-        ]
         self.identity_rows = all(step.forward.identity_rows)  # each item i has only table row i
         block_task = self.update_items if self.identity_rows else step.sum_block_gradients
         blocks = block_slices(len(step.d_vectors), BLOCK_ITEMS)
         self.tasks: list[Task] = [partial(block_task, items) for items in blocks]
         if not step.forward.exact:  # the gradients of all dense parameters are complete
             self.tasks += self.dense_tasks()
-
-    def is_plain(self, name: str) -> bool:
-        """Return whether a parameter and its moments are C-contiguous and aligned."""
-        return all(x.flags.c_contiguous and x.flags.aligned for x in self.tables[name])
 
     # Phase 3
 
@@ -163,11 +141,14 @@ class AdamUpdate:
 
     def dense_tasks(self) -> list[Task]:
         """Return the tasks that update matrices and biases."""
-        return [partial(self.update_dense, dense) for dense in self.dense]
+        parts = self.step.gradient_parts()
+        return [partial(self.update_dense, name, x) for name, x in parts.items()]
 
-    def update_dense(self, dense: DenseParameters) -> None:
-        """Update matrices and biases that are updated together."""
-        self.square_sums.append(update_dense_parameters(dense.parts, dense.tables, self.numbers))
+    def update_dense(self, name: str, parts: Array) -> None:
+        """Update a matrix or bias, whose gradient is the sum of `parts`."""
+        tables = ParameterTables(*map(as_matrices, self.tables[name]))
+        gradient_parts = as_matrices(parts, len(parts))
+        self.square_sums.append(update_parameter(gradient_parts, tables, self.numbers))
 
     def update_items(self, items: slice) -> None:
         """Sum the gradients of a block of items, and update the table rows of these items."""
@@ -194,10 +175,6 @@ class AdamUpdate:
 def moments_are_finite(moments: State) -> bool:
     """Return whether all second moments are finite."""
     return all(np.isfinite(x).all() for x in moments.second.values())
-
-
-LARGE_PARAMETER = 1 << 16
-"""Dense parameters with fewer elements are updated together in one compiled call."""
 
 
 def as_matrices(x: Array, *parts: int) -> Array:
@@ -247,20 +224,6 @@ def sum_and_update_rows(
     """Write gradients (M, D) with `sum_item_gradients`, then update the rows (M,) of the items."""
     sum_item_gradients(terms, factors, gradient)
     return update_rows(rows, gradient, tables, numbers)
-
-
-@jit
-def update_dense_parameters(
-    parts: tuple[Array, ...], tables: tuple[ParameterTables, ...], numbers: AdamNumbers
-) -> Number:
-    """Update all rows of dense parameters (V, D) and of their moments.
-
-    The gradient of parameter i is the sum of parts[i] (P, V, D) over P.
-    """
-    total = parts[0].dtype.type(0)
-    for i in range(len(parts)):
-        total += update_parameter(parts[i], tables[i], numbers)
-    return total
 
 
 @jit
