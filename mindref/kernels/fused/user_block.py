@@ -34,6 +34,7 @@ class LossVectors(NamedTuple):
 
     vectors: Array  # (M, D)
     used: Array  # (M, D) in the loss: unit vectors if `normalise` is true; otherwise `vectors`
+    unit: Array  # (M, D) a copy of `used` that only backward reads
     across: Array  # (M,) slope of x / |x| orthogonal to vector x, used only with `normalise`
     along: Array  # (M,) slope of x / |x| along vector x, used only with `normalise`
 
@@ -210,21 +211,22 @@ def forward_backward_block(
 @jit_inline
 def slice_vectors(vectors: LossVectors, first: int, stop: int) -> LossVectors:
     """Return the rows from `first` to `stop`."""
-    x, used, across, along = vectors
-    return LossVectors(x[first:stop], used[first:stop], across[first:stop], along[first:stop])
+    x, used, unit, across, along = vectors
+    rows = slice(first, stop)
+    return LossVectors(x[rows], used[rows], unit[rows], across[rows], along[rows])
 
 
 @jit
 def normalise_rows(vectors: LossVectors) -> None:
     """Write the unit vectors, and the slopes."""
-    x, used, across, along = vectors
-    squash_rows(x, UNIT, used, used, across, along)  # a unit vector is its own direction
+    x, used, unit, across, along = vectors
+    squash_rows(x, UNIT, used, unit, across, along)  # one array for both is not vectorised
 
 
 @jit
 def normalise_rows_backward(vectors: LossVectors, d: Array) -> None:
     """Replace d, the gradient of the unit vectors, by the gradient of the original vectors."""
-    squash_rows_backward(d, vectors.used, vectors.across, vectors.along, d)
+    squash_rows_backward(d, vectors.unit, vectors.across, vectors.along, d)
 
 
 UNIT = 1
@@ -237,7 +239,7 @@ def allocate_vectors(
     """Return vectors (M, D) of the loss, with buffers for their unit vectors if `normalise`."""
     if not normalise:
         empty = np.empty(0, vectors.dtype)
-        return LossVectors(vectors, vectors, empty, empty)
+        return LossVectors(vectors, vectors, vectors, empty, empty)
 
     def buffer(suffix: str, *shape: int) -> Array:
         return work.array(f"{name}_{suffix}", *shape, dtype=vectors.dtype)
@@ -245,6 +247,7 @@ def allocate_vectors(
     return LossVectors(
         vectors=vectors,
         used=buffer("used", *vectors.shape),
+        unit=buffer("unit", *vectors.shape),
         across=buffer("across", len(vectors)),
         along=buffer("along", len(vectors)),
     )
