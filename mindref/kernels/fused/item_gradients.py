@@ -106,53 +106,56 @@ class ViaCapsules:
         """Allocate buffers of B K rows; only capsules with a gradient use a row."""
         self.forward, self.layer_gradients = forward, layer_gradients
         blocks, contexts = forward.layers.num_blocks, forward.contexts
-        learned = forward.additions.learned_votes
-        parts = blocks * (1 if contexts is None else 2) if learned else 0
+
+        # a part for each block of users: first the parts of interests, then those of contexts
+        parts = blocks if contexts is None else 2 * blocks
+        parts = parts if forward.additions.learned_votes else 0
         self.d_bilinears = forward.buffer("d_bilinears", parts, forward.width, forward.width)
         positions = forward.additions.positions
         self.d_positions = np.empty((blocks, 0, 0), forward.dtype)
         if positions is not None and positions.size:
             self.d_positions = forward.buffer("d_positions", blocks, *positions.shape)
-        rows = forward.users * forward.count
-        self.rows = CapsuleRows(forward, "", rows, self.d_bilinears[:blocks])
+
+        num_rows = forward.users * forward.count
+        self.rows = CapsuleRows(forward, "", num_rows, self.d_bilinears[:blocks])
         if contexts is not None:
-            rows = forward.users * contexts.count
-            self.context_rows = CapsuleRows(forward, "context_", rows, self.d_bilinears[blocks:])
+            num_rows, d_bilinears = forward.users * contexts.count, self.d_bilinears[blocks:]
+            self.context_rows = CapsuleRows(forward, "context_", num_rows, d_bilinears)
         self.no_means = np.empty((0, forward.count, forward.width), forward.dtype)
         self.no_terms = no_capsule_terms(forward.dtype)
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
         """Write gradients d_z of z, products d_z S, and the users' parts of S and log weights."""
         forward, number = self.forward, self.forward.layers.block_number(users)
-        capsules, are_logits = forward.routing_values.capsules, forward.additions.weights_are_logits
         self.d_positions[number] = 0
-        log_weights = LogWeightGradients(
-            d_positions=self.d_positions[number],
-            first_column=0,
-            is_shared=forward.interest_columns < forward.count,
-            means=capsules[-1] if are_logits else self.no_means,
-        )
-        self.rows.backward(
-            rows,
-            forward.routing_values,
-            number,
-            log_weights if forward.interest_columns else None,
-        )
+        log_weights = None  # without columns for interests
+        if forward.interest_columns > 0:
+            are_logits = forward.additions.weights_are_logits
+            log_weights = LogWeightGradients(
+                d_positions=self.d_positions[number],
+                first_column=0,
+                is_shared=forward.interest_columns < forward.count,
+                means=forward.routing_values.capsules[-1] if are_logits else self.no_means,
+            )
+        self.rows.backward(rows, forward.routing_values, number, log_weights)
         if forward.contexts is not None:
             self.backward_contexts(users, number, forward.contexts)
 
     def backward_contexts(self, users: slice, number: int, contexts: Contexts) -> None:
-        """Run the backward pass from the gradients of the inputs of the layers to the contexts."""
-        rows = slice(users.start * contexts.count, users.stop * contexts.count)
+        """Run the backward pass of the contexts of a block of users, block number `number`.
+
+        The gradients of contexts are columns of those of the inputs of the layers.
+        """
         d_contexts = self.layer_gradients.d_user_inputs[users, self.forward.profile_width :]
-        d_contexts = np.ascontiguousarray(d_contexts).reshape(-1, self.forward.width)
+        d_contexts = np.ascontiguousarray(d_contexts).reshape(-1, self.forward.width)  # (U M, D)
+        rows = slice(users.start * contexts.count, users.stop * contexts.count)
+        gradient_rows = GradientRows(rows, contexts.slots[rows], d_contexts)
         log_weights = LogWeightGradients(
             d_positions=self.d_positions[number],
             first_column=self.forward.interest_columns,
             is_shared=False,
             means=self.no_means,
         )
-        gradient_rows = GradientRows(rows, contexts.slots[rows], d_contexts)
         self.context_rows.backward(gradient_rows, contexts.values, number, log_weights)
 
     def backward_items(self, items: slice, d_vectors: Array) -> tuple[CapsuleTerms, CapsuleTerms]:
