@@ -268,7 +268,8 @@ class Layers:
 
         residual: whether the capsule is added to the output of the last layer.
         """
-        self.work, self.dtype, self.users = work, params.items.dtype, users
+        # the workspace keeps this object, so a reference to the workspace would be a cycle
+        self.dtype, self.users = params.items.dtype, users
         self.max_rows = users * config.interests  # at most B K interests are active
         self.block_users, self.num_blocks = users_per_block(users), count_user_blocks(users)
         layers = layers_or_placeholder(params.layers, self.dtype)
@@ -280,7 +281,7 @@ class Layers:
             depth=len(params.layers),
             layers=(),  # `with_parameters` sets them
             relus=tuple(config.last_relu or i < len(outs) - 1 for i in range(len(outs))),  # R5
-            x=self.allocate_rows("x", self.widths),
+            x=self.allocate_rows(work, "x", self.widths),
             passed=tuple(
                 work.array(f"passed{i}", self.max_rows, out, dtype=np.bool_)
                 for i, out in enumerate(outs)
@@ -302,32 +303,34 @@ class Layers:
         result.buffers = self.buffers._replace(layers=tuple(contiguous))
         return result
 
-    def allocate_rows(self, name: str, widths: list[int]) -> tuple[Array, ...]:
+    def allocate_rows(
+        self, work: KernelWorkspace, name: str, widths: list[int]
+    ) -> tuple[Array, ...]:
         """Return one buffer (B K, width) per width."""
         return tuple(
-            self.work.array(f"{name}{i}", self.max_rows, width, dtype=self.dtype)
+            work.array(f"{name}{i}", self.max_rows, width, dtype=self.dtype)
             for i, width in enumerate(widths)
         )
 
-    def allocate_gradients(self) -> LayerGradients:
+    def allocate_gradients(self, work: KernelWorkspace) -> LayerGradients:
         """Return the buffers of backward."""
 
         def buffer(name: str, *shape: int) -> Array:
-            return self.work.array(name, *shape, dtype=self.dtype)
+            return work.array(name, *shape, dtype=self.dtype)
 
         shapes = [layer.weight.shape for layer in self.buffers.layers]
         return LayerGradients(
-            d_x=self.allocate_rows("d_x", self.widths),
-            selected_x=self.allocate_rows("selected_x", self.widths[:-1]),
+            d_x=self.allocate_rows(work, "d_x", self.widths),
+            selected_x=self.allocate_rows(work, "selected_x", self.widths[:-1]),
             d_weights=tuple(
                 buffer(f"d_weights{i}", self.num_blocks, *shape) for i, shape in enumerate(shapes)
             ),
             d_biases=tuple(
                 buffer(f"d_biases{i}", self.num_blocks, out) for i, (_, out) in enumerate(shapes)
             ),
-            selected=self.work.array("selected_rows", self.max_rows, dtype=np.int64),
-            slots=self.work.array("gradient_slots", self.max_rows, dtype=np.int64),
-            user_rows=self.work.array("user_rows", self.users, 2, dtype=np.int64),
+            selected=work.array("selected_rows", self.max_rows, dtype=np.int64),
+            slots=work.array("gradient_slots", self.max_rows, dtype=np.int64),
+            user_rows=work.array("user_rows", self.users, 2, dtype=np.int64),
             d_user_inputs=buffer("d_user_inputs", *self.buffers.user_inputs.shape),
             d_user_products=buffer("d_user_products", *self.buffers.user_products.shape),
         )

@@ -146,7 +146,7 @@ class FusedStep:
         self.forward.prepare_users()
         forward, layers = self.forward, self.forward.layers
         self.layer_gradients = self.work.cached(
-            "layer_gradients", forward.key, layers.allocate_gradients
+            "layer_gradients", forward.key, partial(layers.allocate_gradients, self.work)
         )
         loss = PooledLoss if forward.additions.pooled else LabelLoss
         self.loss: LabelLoss | PooledLoss = loss(forward, self.layer_gradients)
