@@ -25,7 +25,7 @@ COMMANDS = {
     "resume": "train --resume run",
     "evaluate": "evaluate run --predictions ranked.tsv --json",
     "serve": "recall run --history ITEM --json",
-    "search": f"recall run --history ITEM --index {KIND} --json",
+    "search": f"recall indexed --history ITEM --index {KIND} --json",
     "index": f"recall cold --history ITEM --index {KIND} --json",
     "bulk": "recall run --all-users --output lists.tsv",
     "share": "recall run --all-users --shard 1/2 --output part",
@@ -40,7 +40,8 @@ COMMANDS = {
 }
 """Name -> words of a command."""
 READS = {
-    "run": ("serve", "search", "evaluate", "resume"),
+    "run": ("serve", "evaluate", "resume"),
+    "indexed": ("search",),
     "din": ("rerank", "resume din"),
 }
 """Folder -> the commands that are called when a file of this folder is damaged."""
@@ -76,7 +77,9 @@ NO_FAULT = Fault("error", 0)
 
 
 class Workplace:
-    """A folder with a log, a run that can be resumed, a reranker and old files.
+    """A folder with a log, runs that can be resumed, a reranker and old files.
+
+    The run `indexed` has an index of vectors; `cold` has no index.
 
     Commands run in copies of it; each copy has the same path.
     """
@@ -88,10 +91,12 @@ class Workplace:
         self.template.mkdir()
         write_shop(self.template)
         train_small_run(self.template / "run", model=model)
-        shutil.copytree(self.template / "run", self.template / "cold")
-        index = "auto" if model == "item_knn" else KIND  # a model of scores has no index
-        prepare = [f"recall run --all-users --index {index} --output lists.tsv"]
-        prepare += [f"train --model din --recall run --out din {DIN}"] if model == "mind" else []
+        prepare = ["recall run --all-users --output lists.tsv"]
+        if model == "mind":
+            for name in ("cold", "indexed"):
+                shutil.copytree(self.template / "run", self.template / name)
+            prepare.append(f"recall indexed --all-users --index {KIND} --output lists.tsv")
+            prepare.append(f"train --model din --recall run --out din {DIN}")
         for words in prepare:
             done = self.call(self.template, words)
             assert done.code == 0, (words, done.err)

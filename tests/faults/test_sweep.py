@@ -68,7 +68,7 @@ def damaged_files(template, others, name):
     for path in sorted((template / folder).rglob("*")):
         if path.is_file() and path.name != ".lock":
             changes = damages_of_file(path, OFFSETS)
-            if folder == "run" and path.parent.name != "index":
+            if folder != "din" and path.parent.name != "index":
                 inner = path.relative_to(template / folder)
                 changes |= {x: partial(shutil.copy, run / inner) for x, run in others.items()}
             file = str(path.relative_to(template))
