@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -35,9 +35,6 @@ Result: TypeAlias = jax.Array | tuple[jax.Array, jax.Array]
 
 Numbers: TypeAlias = frozenset[tuple[str, Hashable]]
 """Names and values of the keyword-only arguments, as a static argument of jax.jit."""
-
-
-Out = TypeVar("Out")
 
 
 class Operator(NamedTuple):
@@ -126,7 +123,7 @@ def check_arguments(
     for x in arrays:
         if x.dtype.kind not in "fiub":
             raise ShapeError(f"{stem}: expected a dtype that JAX supports, got {x.dtype}")
-    call_operator(OPERATORS[stem].check, arrays, numbers)
+    OPERATORS[stem].check(*arrays, **numbers)
     return [convert_integers(x) for x in arrays]
 
 
@@ -146,16 +143,9 @@ def static_numbers(stem: str, numbers: Mapping[str, Hashable], **replaced: Hasha
     return frozenset({**OPERATORS[stem].defaults, **numbers, **replaced}.items())
 
 
-def call_operator(
-    function: Callable[..., Out], arrays: Sequence[Array], numbers: Mapping[str, Hashable]
-) -> Out:
-    """Call an operator, or its argument check."""
-    return function(*arrays, **numbers)
-
-
 def compute_operator(operator: Operator, arrays: Sequence[Array], numbers: Numbers) -> Result:
     """Return the result of an operator with hashable numbers, which jax.jit treats as static."""
-    return call_operator(operator.function, arrays, dict(numbers))
+    return operator.function(*arrays, **dict(numbers))
 
 
 def compute_vjp(

@@ -139,19 +139,21 @@ def number_rows(subject: str, rows: Ints, weights: Array, table_size: int) -> tu
     """Return the distinct rows, and the rows and weights with numbers in place of rows."""
     check_row_indices(subject, rows, table_size)
     distinct, index = distinct_rows(rows, table_size)
-    used = np.zeros(len(distinct), bool)
-    used[index[weights != 0]] = True
-    order = np.argsort(~used, kind="stable")  # rows with a nonzero weight first
-    number = np.empty(len(distinct), np.int32)
-    number[order] = np.arange(len(distinct))
-    num_used = int(used.sum())
+    num_used = len(distinct)
+    if not weights.all():
+        used = np.zeros(len(distinct), bool)
+        used[index[weights != 0]] = True
+        order = np.argsort(~used, kind="stable")  # rows with a nonzero weight first
+        number = np.empty(len(distinct), np.int64)
+        number[order] = np.arange(len(distinct))
+        distinct, index, num_used = distinct[order], number[index], int(used.sum())
     # rows outside the table; distinct, because the scatter assumes unique indices
     num_read = bucket_size(max(len(distinct), MIN_ROWS)) if len(distinct) else 0
     outside = table_size + np.arange(num_read)
     read, written = outside.copy(), outside
-    read[: len(distinct)] = distinct[order]
+    read[: len(distinct)] = distinct
     written[:num_used] = read[:num_used]
-    return Rows(read, written, num_used), ItemRows(number[index], weights)
+    return Rows(read, written, num_used), ItemRows(index.astype(np.int32, copy=False), weights)
 
 
 def distinct_rows(rows: Ints, table_size: int) -> tuple[Ints, Ints]:

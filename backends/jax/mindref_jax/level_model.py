@@ -6,7 +6,7 @@ Spec: specs/backend.md. JAX gets only the rows that a batch reads, never a whole
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import numpy as np
@@ -78,6 +78,7 @@ def check_and_prepare(
     return prepare_batch(checked, catalogue, table_sizes(params), config.window)
 
 
+@lru_cache(maxsize=100)
 def settings_of_loss(config: Config) -> Config:
     """Return settings with the same loss; those that differ only in an unused power are equal."""
     return config if config.attention == "label" else replace(config, power=0.0)  # model-R14

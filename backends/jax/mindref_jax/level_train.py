@@ -17,10 +17,10 @@ from jax import Array
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, flatten, unflatten
-from mindref.shapes import Ints
 from mindref.training.optimiser import State as Moments
 from mindref_jax import model
 from mindref_jax.arrays import copy_from_numpy
+from mindref_jax.layout import Rows
 from mindref_jax.level_model import TABLES, check_and_prepare, settings_of_loss
 from mindref_jax.model import AnyBatch, Batch
 
@@ -35,13 +35,6 @@ class State(NamedTuple):
     second: model.Params
     step: int = 0
     kind: type[Any] = Params  # of the parameters: of MIND or of mind_plus
-
-
-class TableRows(NamedTuple):
-    """Rows of a table that a step uses."""
-
-    read: Ints  # (T,) rows to read
-    written: Ints  # (T,) rows to write; rows outside the table are not written (optimiser-R5)
 
 
 def init(params: Params, config: Config, moments: Moments | None = None) -> State:
@@ -72,8 +65,7 @@ def step(
     count = state.step + 1  # optimiser-R2
     root = math.sqrt(1 - config.beta2**count)
     rate = learning_rate * root / (1 - config.beta1**count)  # optimiser-R3
-    tables = (prepared.items, prepared.profile)
-    rows = {name: TableRows(x.read, x.written) for name, x in zip(TABLES, tables, strict=True)}
+    rows = dict(zip(TABLES, (prepared.items, prepared.profile), strict=True))
     (params, first, second), loss = take_step(
         state[:3],
         rows,
@@ -90,7 +82,7 @@ def step(
 @partial(jax.jit, static_argnames="config", donate_argnums=0)
 def take_step(
     state: tuple[model.Params, model.Params, model.Params],
-    rows: dict[str, TableRows],
+    rows: dict[str, Rows],
     batch: Batch,
     ids: tuple[Array, Array],
     *,
@@ -104,8 +96,8 @@ def take_step(
     """
     params, first, second = before = tuple(gather_rows(arrays, rows) for arrays in state)
     loss, gradients = jax.value_and_grad(model.loss_from_rows)(params, batch, ids, config)
-    finite = [jnp.isfinite(x).all() for x in (loss, *(g * g for g in jax.tree.leaves(gradients)))]
-    all_finite = jnp.stack(finite).all()  # optimiser-R14
+    squares = [jnp.max(jnp.abs(g), initial=0) ** 2 for g in jax.tree.leaves(gradients)]
+    all_finite = jnp.isfinite(jnp.stack([loss, *squares])).all()  # optimiser-R14
     b1, b2 = config.beta1, config.beta2
     map_arrays = jax.tree.map
     first = map_arrays(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)  # optimiser-R1
@@ -119,24 +111,24 @@ def take_step(
     return tuple(scatter_rows(old, new, rows) for old, new in zip(state, after, strict=True)), loss
 
 
-def gather_rows(arrays: model.Params, rows: dict[str, TableRows]) -> model.Params:
+def gather_rows(arrays: model.Params, rows: dict[str, Rows]) -> model.Params:
     """Return arrays with only the rows of the tables that a step reads.
 
     The barrier makes XLA read before it writes. Then writing needs no copy of a table.
     """
     tables = {
         name: arrays[name].at[read].get(mode="fill", fill_value=0, **UNIQUE)
-        for name, (read, _) in rows.items()
+        for name, (read, *_) in rows.items()
     }
     gathered: model.Params = jax.lax.optimization_barrier(arrays | tables)
     return gathered
 
 
-def scatter_rows(old: model.Params, new: model.Params, rows: dict[str, TableRows]) -> model.Params:
+def scatter_rows(old: model.Params, new: model.Params, rows: dict[str, Rows]) -> model.Params:
     """Return arrays after a step: tables with the written rows, other arrays as a whole."""
     tables = {
         name: old[name].at[written].set(new[name], mode="drop", **UNIQUE)
-        for name, (_, written) in rows.items()
+        for name, (_, written, _) in rows.items()
     }
     return new | tables
 

@@ -5,8 +5,6 @@ Spec: specs/mind_plus.md.
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +15,7 @@ from mindref.errors import ShapeError, say
 from mindref.models.mind_plus import ages
 from mindref.shapes import bind_axes, common_float_dtype
 from mindref_jax.embedding import look_up_rows
-from mindref_jax.routing import project_votes, route_votes
+from mindref_jax.routing import project_votes
 from mindref_jax.shapes import check_row_indices, has_values
 
 
@@ -26,24 +24,24 @@ def item_votes(bilinear: Array, vectors: Array, config: Config) -> Array:
     return project_votes(vectors, bilinear) if config.votes == "matrix" else vectors
 
 
-def weigh_by_age(
-    positions: Array | None, votes: Array, mask: Array, config: Config
-) -> tuple[Array | None, Array]:
-    """Return the log weights of interests (B, L, K), and the contexts of users (B, M D).
+def weigh_by_age(positions: Array | None, mask: Array, config: Config) -> Array | None:
+    """Return the log weights (B, L, K + M) of interests and contexts, or None if all are zero.
 
-    The log weights are None without columns for interests (mind_plus-R3). MIND has no positions.
+    Routing computes the contexts as capsules whose coupling weights are one (mind_plus-R6, R7).
+    MIND has no positions.
     """
-    if positions is None or positions.shape[1] == 0:
-        return None, jnp.zeros((len(votes), 0), votes.dtype)
+    if positions is None or positions.shape[1] == 0:  # mind_plus-R3
+        return None
     log_weights = look_up_log_weights(positions, mask)
-    interest_weights, context_weights = jnp.split(
-        log_weights, [positions.shape[1] - config.contexts], axis=2
-    )
-    contexts = pool_contexts(votes, mask, context_weights, config.squash)
+    num_columns = positions.shape[1] - config.contexts
+    if num_columns == config.interests:
+        return log_weights
+    interest_weights, context_weights = jnp.split(log_weights, [num_columns], axis=2)
     if config.recency == "none":
-        return None, contexts
+        interest_weights = jnp.zeros((*mask.shape, 1), log_weights.dtype)
     # "shared": one column for all interests
-    return jnp.broadcast_to(interest_weights, (*mask.shape, config.interests)), contexts
+    interest_weights = jnp.broadcast_to(interest_weights, (*mask.shape, config.interests))
+    return jnp.concatenate([interest_weights, context_weights], 2)
 
 
 def look_up_log_weights(positions: Array, mask: Array) -> Array:
@@ -55,28 +53,6 @@ def look_up_log_weights(positions: Array, mask: Array) -> Array:
     # mind_plus-R1: the number of later behaviours
     behaviour_ages = jax.lax.cumsum(jnp.asarray(mask, int), axis=1, reverse=True) - 1
     return look_up_rows(positions, behaviour_ages)
-
-
-def pool_contexts(votes: Array, mask: Array, log_weights: Array, squash_kind: str) -> Array:
-    """Return the contexts of users, concatenated (B, M D), for log weights (B, L, M).
-
-    All contexts are computed in one call of routing. The coupling weights are 1 / M, and log M in
-    the log weights compensates for them (mind_plus-R6, R7).
-    """
-    users, _, contexts = log_weights.shape
-    if contexts == 0:
-        return jnp.zeros((users, 0), votes.dtype)
-    capsules, _ = route_votes(
-        votes,
-        mask,
-        jnp.zeros_like(log_weights),
-        jnp.ones((users, contexts), bool),
-        log_weights + math.log(contexts),
-        iterations=1,
-        gradient="last",
-        kind=squash_kind,
-    )
-    return capsules.reshape(users, contexts * capsules.shape[2])
 
 
 def apply_dropout(history: Array, keep: Array | None) -> Array:

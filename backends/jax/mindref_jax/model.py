@@ -23,23 +23,12 @@ from mindref.ops.sampled_softmax import require_finite_logs
 from mindref.shapes import bind_axes, common_float_dtype, require_bool
 from mindref_jax.embedding import look_up_rows, pool_rows
 from mindref_jax.label_attention import label_attention
-from mindref_jax.mind_plus import (
-    apply_dropout,
-    check_ages,
-    check_dropout,
-    item_votes,
-    weigh_by_age,
-)
+from mindref_jax.mind_plus import apply_dropout, check_ages, check_dropout, item_votes, weigh_by_age
 from mindref_jax.pooled_softmax import pooled_softmax
-from mindref_jax.relu_layer import relu_layer
+from mindref_jax.relu_layer import first_layer, relu_layer
 from mindref_jax.routing import route_votes
 from mindref_jax.sampled_softmax import sampled_softmax
-from mindref_jax.shapes import (
-    check_row_indices,
-    has_values,
-    reject_rounding,
-    values_or_ones,
-)
+from mindref_jax.shapes import check_row_indices, has_values, reject_rounding, values_or_ones
 
 Params = dict[str, Array]
 
@@ -187,32 +176,23 @@ def interests_from_rows(
     votes = item_votes(params["bilinear"], history, config)
     profile = look_up_rows(params["profile"], histories.profile)  # 2
     profiles = profile.reshape(len(profile), profile.shape[1] * profile.shape[2])  # model-R2
-    capsules, contexts, active = route_histories(params, votes, histories, config)  # 3
-    further_inputs = jnp.concatenate([profiles, contexts], 1)  # mind_plus-R9
-    x = apply_layers(params, capsules, further_inputs, config)
-    return jnp.where(active[:, :, None], x, 0), active  # 6, model-R6, mind_plus-R12
-
-
-def route_histories(
-    params: Params, votes: Array, histories: Histories, config: Config
-) -> tuple[Array, Array, Array]:
-    """Return capsules u (B, K, D), contexts (B, M D) and active interests (B, K)."""
-    mask, logits = histories.mask, histories.init_logits
+    mask, logits, dynamic = histories.mask, histories.init_logits, config.routing == "dynamic"
     active = active_interests(mask.sum(1), config)
-    dynamic = config.routing == "dynamic"
-    log_weights, contexts = weigh_by_age(params.get("positions"), votes, mask, config)
-    capsules, _ = route_votes(
+    capsules, _ = route_votes(  # 3
         votes,
         mask,
         logits if dynamic else jnp.zeros_like(logits),  # model-R12
         active,
-        log_weights,  # mind_plus-R4
+        weigh_by_age(params.get("positions"), mask, config),  # mind_plus-R4
         iterations=config.iterations if dynamic else 1,
         gradient=config.routing_gradient,  # model-R11
         axis=config.routing_axis,
         kind=config.squash,  # model-R13
     )
-    return capsules, contexts, active
+    capsules, contexts = jnp.split(capsules, [config.interests], axis=1)
+    further_inputs = [profiles, contexts.reshape(len(mask), -1)]  # mind_plus-R9
+    x = apply_layers(params, capsules, jnp.concatenate(further_inputs, 1), config)
+    return jnp.where(active[:, :, None], x, 0), active  # 6, model-R6, mind_plus-R12
 
 
 def apply_layers(params: Params, capsules: Array, further_inputs: Array, config: Config) -> Array:
@@ -220,13 +200,15 @@ def apply_layers(params: Params, capsules: Array, further_inputs: Array, config:
     if config.head == "none":  # mind_plus-R11
         return capsules
     users, count, width = capsules.shape
-    repeated = jnp.broadcast_to(further_inputs[:, None], (users, count, further_inputs.shape[1]))
-    x = jnp.concatenate([capsules, repeated], 2)  # 4, model-R4
-    x = x.reshape(users * count, x.shape[2])
+    x = capsules.reshape(users * count, width)
     num_layers = sum(name.endswith(".weight") for name in params)
     for i in range(num_layers):  # 5, model-R5
         relu = config.last_relu or i < num_layers - 1
-        x = relu_layer(x, params[f"layers.{i}.weight"], params[f"layers.{i}.bias"], relu=relu)
+        weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
+        if i == 0 and further_inputs.shape[1]:  # 4, model-R4
+            x = first_layer(capsules, further_inputs, weight, bias, relu=relu)
+        else:
+            x = relu_layer(x, weight, bias, relu=relu)
     x = x.reshape(users, count, width)
     return capsules + x if config.head == "residual" else x  # mind_plus-R10
 

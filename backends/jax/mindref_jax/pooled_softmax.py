@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +12,9 @@ from jax import Array
 from mindref.ops import pooled_softmax as reference
 from mindref_jax.label_attention import one_hot_of_largest
 from mindref_jax.matmul import matmul
-from mindref_jax.sampled_softmax import Numbers, cross_entropy
+from mindref_jax.sampled_softmax import cross_entropy, nan_unless_finite
 from mindref_jax.shapes import reject_rounding, values_or_ones
-from mindref_jax.squash import squash
-
-
-class PooledNumbers(Numbers, total=False):
-    """The numbers of `pooled_softmax`, all keyword-only."""
-
-    sharpness: float
+from mindref_jax.squash import squash_vectors
 
 
 def pooled_softmax(
@@ -61,15 +54,16 @@ def pooled_softmax(
     interests = jnp.where(active[..., None], interests, 0)  # pooled_softmax-R4
     if normalise:  # 1, pooled_softmax-R11
         interests, target, negatives = (
-            squash(x, kind="unit") for x in (interests, target, negatives)
+            squash_vectors(x, "unit") for x in (interests, target, negatives)
         )
     users, count, width = interests.shape
-    # 2, pooled_softmax-R10: (B, K, 1), and (B, K, S) as one product
-    target_products = matmul(interests, target[..., None]) / temperature
-    products = matmul(interests.reshape(users * count, width), negatives.T) / temperature
-    products = products.reshape(users, count, len(negatives))
+    interests = interests / temperature  # 2, pooled_softmax-R10
+    target_products = matmul(interests, target[..., None])  # (B, K, 1)
+    products = matmul(interests.reshape(users * count, width), negatives.T)  # one product
+    products = products.reshape(users, count, len(negatives))  # (B, K, S)
     target_scores = pool_scores(target_products, active, float(sharpness))  # 3 (B, 1)
     target_logits = target_scores[:, 0] - target_log_expected  # 4, pooled_softmax-R6
+    target_logits = nan_unless_finite(target_logits, products)  # pooled_softmax-R25
     hidden = negative_ids == target_ids[:, None]  # (B, S) pooled_softmax-R7
     if sharpness == 1:  # log-sum-exp over interests and log-sum-exp over negatives are one
         target_logits += jnp.log(active.sum(1)).astype(target_logits.dtype)
@@ -134,8 +128,10 @@ def pool_products(products: Array, active: Array, sharpness: float) -> tuple[Arr
     return largest[:, 0] + jnp.log1p(mean) / sharpness, weights  # pooled_softmax-R1
 
 
-def check_inputs(*arrays: Array, **numbers: Unpack[PooledNumbers]) -> None:
+def check_inputs(
+    *arrays: Array, sharpness: float, temperature: float = 1.0, normalise: bool = False
+) -> None:
     """Raise ShapeError if the arguments of `pooled_softmax` are invalid."""
     reference.check_loss_arrays(*map(values_or_ones, arrays))
-    reference.check_loss_numbers(numbers["sharpness"], numbers.get("temperature", 1.0))
+    reference.check_loss_numbers(sharpness, temperature)
     reject_rounding("pooled_softmax", arrays[0])

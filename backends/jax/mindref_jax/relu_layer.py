@@ -17,8 +17,26 @@ def relu_layer(x: Array, weight: Array, bias: Array, *, relu: bool) -> Array:
     """
     check_inputs(x, weight, bias, relu)
     out = matmul(x, weight) + bias  # relu_layer-R1
+    return rectify(out) if relu else out
+
+
+def first_layer(x: Array, shared: Array, weight: Array, bias: Array, *, relu: bool) -> Array:
+    """Return `relu_layer` (B K, O) of x (B, K, D), each row followed by the shared inputs (B, I).
+
+    The product with the shared inputs of a user is computed once.
+    """
+    users, count, width = x.shape
+    check_inputs(jnp.zeros((1, width + shared.shape[1]), x.dtype), weight, bias, relu)
+    products = matmul(x.reshape(users * count, width), weight[:width])
+    of_users = matmul(shared, weight[width:]) + bias
+    out = products + jnp.repeat(of_users, count, axis=0)
+    return rectify(out) if relu else out
+
+
+def rectify(x: Array) -> Array:
+    """Return the positive part of x."""
     # not jax.nn.relu, whose gradient at NaN is zero: relu_layer-R7
-    return jnp.where(out <= 0, 0, out) if relu else out  # relu_layer-R2, R3
+    return jnp.where(x <= 0, 0, x)  # relu_layer-R2, R3
 
 
 def check_inputs(x: Array, weight: Array, bias: Array, relu: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +13,9 @@ from mindref.ops import squash as squash_reference
 from mindref_jax.matmul import matmul
 from mindref_jax.shapes import reject_rounding
 from mindref_jax.softmax import softmax
-from mindref_jax.squash import squash
+from mindref_jax.squash import squash_vectors
 
 AXES = {"interests": 1, "behaviours": 2}  # of logits (B, K, L)
-
-
-class Options(TypedDict, total=False):
-    """The numbers and choices of `routing`, all keyword-only."""
-
-    iterations: int
-    gradient: str
-    axis: str
-    kind: str
 
 
 def routing(
@@ -61,9 +51,8 @@ def routing(
         axis=axis,
         kind=kind,
     )
-    votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     return route_votes(
-        votes,
+        project_votes(jnp.where(mask[:, :, None], history, 0), bilinear),  # routing-R6
         mask,
         init_logits,
         active,
@@ -89,32 +78,45 @@ def route_votes(
 ) -> tuple[Array, Array]:
     """Return `routing` of checked arguments from votes (B, L, D), which are zero at padding.
 
-    With a matrix per pair the votes are (B, K, L, D).
+    With a matrix per pair the votes are (B, K, L, D). log_weights (B, L, K + M) may have M more
+    columns: for capsules after the K interests, whose coupling weights are one.
     """
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
-    factors = None if log_weights is None else exp_log_weights(log_weights, allowed)
+    factors = routing_factors = None
+    if log_weights is not None:
+        count = active.shape[1]
+        further = log_weights.shape[2] - count
+        weighted = jnp.pad(active, ((0, 0), (0, further)), constant_values=True)
+        factors = exp_log_weights(log_weights, weighted[:, :, None] & mask[:, None, :])
+        routing_factors = factors[:, :count]
     routing_votes = votes if gradient == "all" else jax.lax.stop_gradient(votes)
     for _ in range(iterations - 1):  # routing-R5
         couplings = softmax(logits, allowed, axis=AXES[axis])
-        sums = sum_votes(apply_factors(couplings, factors), routing_votes)
-        capsules = squash(sums, kind=kind)
+        sums = sum_votes(apply_factors(couplings, routing_factors), routing_votes)
+        capsules = squash_vectors(sums, kind)
         logits = logits + vote_agreement(routing_votes, capsules)  # routing-R8
     couplings = softmax(logits, allowed, axis=AXES[axis])  # routing-R2, R9
     if gradient == "last":
         couplings = jax.lax.stop_gradient(couplings)  # routing-R12, R36, also for one iteration
-    capsules = squash(sum_votes(apply_factors(couplings, factors), votes), kind=kind)  # routing-R4
-    return capsules, jnp.swapaxes(couplings, 1, 2)
+    sums = sum_votes(apply_factors(couplings, factors), votes)
+    return squash_vectors(sums, kind), jnp.swapaxes(couplings, 1, 2)
 
 
 def exp_log_weights(log_weights: Array, allowed: Array) -> Array:
-    """Return exp(log_weights) (B, K, L) of log weights (B, L, K), zero where not allowed."""
+    """Return exp(log_weights) (B, C, L) of log weights (B, L, C), zero where not allowed."""
     return jnp.exp(jnp.where(allowed, jnp.swapaxes(log_weights, 1, 2), -jnp.inf))  # routing-R34
 
 
 def apply_factors(couplings: Array, factors: Array | None) -> Array:
-    """Return the coupling weights times the factors; without log weights, the coupling weights."""
-    return couplings if factors is None else couplings * factors  # routing-R32, R33
+    """Return the coupling weights (B, K, L) times the factors (B, K + M, L), if there are factors.
+
+    The coupling weights of M further capsules are one.
+    """
+    if factors is None:
+        return couplings  # routing-R32
+    further = factors.shape[1] - couplings.shape[1]
+    return jnp.pad(couplings, ((0, 0), (0, further), (0, 0)), constant_values=1) * factors  # R33
 
 
 def project_votes(history: Array, bilinear: Array) -> Array:
@@ -148,13 +150,15 @@ def check_inputs(
     init_logits: Array,
     active: Array,
     log_weights: Array | None = None,
-    **options: Unpack[Options],
+    *,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
 ) -> None:
     """Raise ShapeError if the arguments of `routing` are invalid."""
     # routing-R39
     reference.check_inputs(history, mask, bilinear, init_logits, active, log_weights)
-    reference.check_routing_options(
-        options["iterations"], options["gradient"], options.get("axis", "interests")
-    )
-    squash_reference.check_inputs(history, options.get("kind", "squash"))
+    reference.check_routing_options(iterations, gradient, axis)
+    squash_reference.check_inputs(history, kind)
     reject_rounding("routing", history)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +11,7 @@ from jax import Array
 from mindref.ops import sampled_softmax as reference
 from mindref_jax.matmul import matmul
 from mindref_jax.shapes import reject_rounding, values_or_ones
-from mindref_jax.squash import squash
-
-
-class Numbers(TypedDict, total=False):
-    """The numbers of `sampled_softmax`, all keyword-only."""
-
-    temperature: float
-    normalise: bool
+from mindref_jax.squash import squash_vectors
 
 
 def sampled_softmax(
@@ -52,52 +44,68 @@ def sampled_softmax(
         temperature=temperature,
     )
     if normalise:  # sampled_softmax-R7, R8
-        user, target, negatives = (squash(x, kind="unit") for x in (user, target, negatives))
+        user, target, negatives = (squash_vectors(x, "unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
-    target_logit = (user * target).sum(1) / temperature - target_log_expected
-    negative_logits = matmul(user, negatives.T) / temperature - negative_log_expected
+    user = user / temperature
+    target_logit = (user * target).sum(1) - target_log_expected
+    products = matmul(user, negatives.T)
+    target_logit = nan_unless_finite(target_logit, products)
     hits = negative_ids == target_ids[:, None]
-    return cross_entropy(target_logit, negative_logits, hits).mean()  # sampled_softmax-R5
+    losses = cross_entropy(target_logit, products - negative_log_expected, hits)
+    return losses.mean()  # sampled_softmax-R5
+
+
+def nan_unless_finite(target_logit: Array, products: Array) -> Array:
+    """Return target logits (B,), or NaN where a product (B, ...) is not finite."""
+    # a maximum is faster than `all`; the products need no further pass, unlike the logits
+    largest = jnp.abs(products).max(tuple(range(1, products.ndim)), initial=0)
+    # a sum, so that gradients are NaN too: sampled_softmax-R18
+    return target_logit + jnp.where(largest < jnp.inf, 0, jnp.nan)
 
 
 @partial(jax.custom_vjp)
 def cross_entropy(target_logit: Array, negative_logits: Array, hits: Array) -> Array:
     """Return log(1 + sum_s exp(negative logit - target logit)) for each user (B,).
 
-    Negatives with a hit are excluded. If a logit is not finite, the loss of the user is NaN. The
-    derivative is custom, because JAX would pass over the logits several times.
+    Negatives with a hit are excluded. If the target logit is not finite, the loss of the user is
+    NaN. The derivative is custom, because JAX would pass over the logits several times.
     """
-    return losses_and_probabilities(target_logit, negative_logits, hits)[0]
+    return losses_and_saved(target_logit, negative_logits, hits)[0]
 
 
 @partial(jax.jit)  # traced once for each shape, also inside other functions
-def losses_and_probabilities(
+def losses_and_saved(
     target_logit: Array, negative_logits: Array, hits: Array
-) -> tuple[Array, Array]:
-    """Return the losses (B,) of `cross_entropy`, and the probabilities (B, S) of the negatives."""
-    usable = jnp.isfinite(target_logit) & jnp.isfinite(negative_logits).all(1)
-    target_logit = jnp.where(usable, target_logit, jnp.nan)  # sampled_softmax-R18
+) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Return the losses (B,) of `cross_entropy`, and the values for the gradient.
+
+    The probabilities (B, S) of the negatives are saved as two factors, after their sum.
+    """
+    target_logit = jnp.where(jnp.isfinite(target_logit), target_logit, jnp.nan)
     masked_logits = jnp.where(hits, -jnp.inf, negative_logits)  # sampled_softmax-R3
     largest = masked_logits.max(1, initial=-jnp.inf)
     # a user without negatives has the loss zero: sampled_softmax-R10
     largest = jnp.where(jnp.isfinite(largest), largest, target_logit)
     exponentials = jnp.exp(masked_logits - largest[:, None])  # sampled_softmax-R4, R9
-    gap = largest - target_logit
-    losses = jax.nn.softplus(gap + jnp.log(exponentials.sum(1)))  # sampled_softmax-R1
-    return losses, exponentials * jnp.exp(gap - losses)[:, None]
+    sums, gap = exponentials.sum(1), largest - target_logit
+    losses = jax.nn.softplus(gap + jnp.log(sums))  # sampled_softmax-R1
+    scale = jnp.exp(gap - losses)
+    return losses, (sums * scale, exponentials, scale)
 
 
-def cross_entropy_backward(probabilities: Array, d_losses: Array) -> tuple[Array, Array, None]:
+def cross_entropy_backward(
+    saved: tuple[Array, Array, Array], d_losses: Array
+) -> tuple[Array, Array, None]:
     """Return the gradients of the target logits (B,) and the negative logits (B, S)."""
-    d_negatives = probabilities * d_losses[:, None]
-    return -probabilities.sum(1) * d_losses, d_negatives, None  # sampled_softmax-R12
+    total, exponentials, scale = saved
+    d_negatives = exponentials * (scale * d_losses)[:, None]
+    return -total * d_losses, d_negatives, None  # sampled_softmax-R12
 
 
-cross_entropy.defvjp(losses_and_probabilities, cross_entropy_backward)
+cross_entropy.defvjp(losses_and_saved, cross_entropy_backward)
 
 
-def check_inputs(*arrays: Array, **numbers: Unpack[Numbers]) -> None:
+def check_inputs(*arrays: Array, temperature: float = 1.0, normalise: bool = False) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
-    temperature = numbers.get("temperature", 1.0)
     reference.check_inputs(*map(values_or_ones, arrays), temperature=temperature)
     reject_rounding("sampled_softmax", arrays[0])

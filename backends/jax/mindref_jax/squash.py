@@ -19,21 +19,59 @@ def squash(x: Array, *, kind: str) -> Array:
     a dtype other than float32 and float64, and a scalar.
     """
     check_inputs(x, kind)
-    if kind == "none":  # squash-R7
-        return jnp.asarray(x)
-    return unit_direction(x) if kind == "unit" else squash_capsules(x)  # squash-R6
+    return squash_vectors(x, kind)
 
 
-@partial(jax.jit)  # traced once for each shape, also inside other functions
-def unit_direction(x: Array) -> Array:
-    """Return x / |x|, zero for zero."""
-    # for a constant x, XLA would rewrite (x s) (x s) as (x x) (s s), and s s overflows
-    scaled = jax.lax.optimization_barrier(x * jax.lax.stop_gradient(power_of_two_scale(x)))
+def squash_vectors(x: Array, kind: str) -> Array:
+    """Return `squash` of checked arguments."""
+    return jnp.asarray(x) if kind == "none" else scale_vectors(x, kind)  # squash-R7
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def scale_vectors(x: Array, kind: str) -> Array:
+    """Return x f for the factor f = n / (1 + n^2), or f = 1 / n for the kind "unit".
+
+    The derivative has a closed form: f d + a <a, d> s for the direction a and s = n df/dn.
+    """
+    return vectors_and_saved(x, kind)[0]
+
+
+@partial(jax.jit, static_argnames="kind")  # traced once for each shape, also in other functions
+def vectors_and_saved(x: Array, kind: str) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Return `scale_vectors`, and the values for the gradient: x c, f, and s / q^2.
+
+    q is the length of x c for a power of two c. So no square overflows, and n = q / c.
+    """
+    scale = power_of_two_scale(x)  # c
+    # for a constant x, XLA would rewrite (x c) (x c) as (x x) (c c), and c c overflows
+    scaled = jax.lax.optimization_barrier(x * scale)
     square = (scaled * scaled).sum(-1, keepdims=True)
     zero = square == 0
+    square = jnp.where(zero, 1, square)
     # `where` after the root: XLA computes a division by a plain root with two roundings
-    root = jnp.where(zero, 1, jnp.sqrt(jnp.where(zero, 1, square)))
-    return jnp.where(zero, 0, scaled / root)  # squash-R3
+    root = jnp.where(zero, 1, jnp.sqrt(square))  # q
+    if kind == "unit":
+        factor = jnp.minimum(scale / root, jnp.finfo(x.dtype).max)  # squash-R6
+        factor = jnp.where(zero, 0, factor)
+        return scaled / root, (scaled, factor, -factor / square)  # squash-R3
+    n = jnp.where(zero, 0, root / scale)
+    short = n <= 1
+    r = jnp.where(short, n, 1 / jnp.where(short, 1, n))  # no overflow of n^2
+    denominator = 1 + r * r
+    factor = r / denominator
+    slope = factor * (1 - r * r) / denominator / square
+    gain = jnp.where(short, r * r, 1) / denominator  # the new length n f
+    saved = scaled, factor, jnp.where(short, slope, -slope)
+    return scaled * (gain / root), saved  # squash-R1, R2, R5
+
+
+def backpropagate(kind: str, saved: tuple[Array, Array, Array], d_out: Array) -> tuple[Array]:
+    """Return the gradient of the vectors."""
+    scaled, factor, slope = saved
+    return (factor * d_out + scaled * ((scaled * d_out).sum(-1, keepdims=True) * slope),)
+
+
+scale_vectors.defvjp(vectors_and_saved, backpropagate)
 
 
 def power_of_two_scale(x: Array) -> Array:
@@ -49,42 +87,6 @@ def power_of_two_scale(x: Array) -> Array:
     opposite = jnp.clip(2 * (float_info.maxexp - 1) - exponent, 1)
     scale = jax.lax.bitcast_convert_type(opposite << float_info.nmant, x.dtype)
     return jnp.where(jnp.isfinite(largest), scale, jnp.nan)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=())
-def norm_and_direction(x: Array) -> tuple[Array, Array]:
-    """Return |x| (..., 1) and x / |x|.
-
-    The derivative of |x| is the direction, without squares of tiny numbers.
-    """
-    direction = unit_direction(x)
-    return (direction * x).sum(-1, keepdims=True), direction
-
-
-def norm_and_direction_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """Return |x| and x / |x|, and their tangents."""
-    (x,), (d_x,) = primals, tangents
-    direction, d_direction = jax.jvp(unit_direction, primals, tangents)
-    norm, d_norm = ((direction * vector).sum(-1, keepdims=True) for vector in (x, d_x))
-    return (norm, direction), (d_norm, d_direction)
-
-
-norm_and_direction.defjvp(norm_and_direction_jvp)
-
-
-@partial(jax.jit)
-def squash_capsules(x: Array) -> Array:
-    """Return x n / (1 + n^2) for the length n of x.
-
-    For n <= 1 this form gives tiny vectors their slopes. For n > 1 it is computed as
-    direction / (1 + r^2) with r = 1 / n, so that no square overflows.
-    """
-    n, direction = norm_and_direction(x)
-    short = n <= 1
-    inner = jnp.where(short, n, 1)
-    r = 1 / jnp.where(short, 1, n)  # zero if n is infinite
-    long = direction / (1 + r * r)
-    return jnp.where(short, x * (inner / (1 + inner * inner)), long)  # squash-R1, R2, R5
 
 
 def check_inputs(x: Array, kind: str) -> None:

@@ -60,7 +60,10 @@ def check_row_indices(subject: str, rows: Tensor, count: int) -> None:
     if rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
         # embedding-R7
         raise ShapeError(say(f"{subject}: rows", "integers", dtype_name(rows.dtype)))
-    outside = rows[(rows < 0) | (rows >= count)]  # embedding-R4
-    if len(outside):
+    if not rows.numel():
+        return
+    smallest, largest = map(int, rows.aminmax())
+    if smallest < 0 or largest >= count:  # embedding-R4
+        outside = rows[(rows < 0) | (rows >= count)]
         expected = f"indices from 0 to {count - 1}"
         raise ShapeError(say(f"{subject}: rows", expected, int(outside[0])))

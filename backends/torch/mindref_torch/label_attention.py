@@ -12,7 +12,7 @@ from mindref.errors import ShapeError, say
 from mindref.ops import label_attention as reference
 from mindref_torch.mixed_precision import compute_in_float32
 from mindref_torch.shapes import check_arguments
-from mindref_torch.softmax import softmax
+from mindref_torch.softmax import masked_softmax
 
 
 @compute_in_float32
@@ -33,11 +33,13 @@ def label_attention(interests: Tensor, target: Tensor, active: Tensor, *, power:
 def attention_weights(interests: Tensor, target: Tensor, active: Tensor, power: float) -> Tensor:
     """Return the weight of each interest (B, K)."""
     if power == 0 or not active.numel():  # label_attention-R5, R10: scores are not read
-        return softmax(interests.new_zeros(active.shape), active, axis=1)
+        return masked_softmax(interests.new_zeros(active.shape), active, 1)
     scores = torch.einsum("bkd,bd->bk", interests, target)  # label_attention-R1
     if math.isinf(power):
         return one_hot_of_largest(scores.detach(), active)  # label_attention-R6, R10
-    return softmax(differentiable_gaps(scores, active, power), active, axis=1)  # label_attention-R3
+    return masked_softmax(
+        differentiable_gaps(scores, active, power), active, 1
+    )  # label_attention-R3
 
 
 def one_hot_of_largest(scores: Tensor, active: Tensor) -> Tensor:

@@ -87,9 +87,10 @@ def differentiate_loss(model: MIND, batch: Batch) -> tuple[Tensor, dict[str, Any
         name: torch.zeros_like(x) if gradient is None else gradient
         for (name, x), gradient in zip(parameters.items(), slopes, strict=True)
     }
-    ids = torch.cat(model.batch_item_ids(batch))
-    used = model.weights[ids] != 0
-    used_rows = None if used.all() else model.rows[ids][used]  # embedding-R6
+    used_rows = None
+    if model.has_zero_weights:  # embedding-R6
+        ids = torch.cat(model.batch_item_ids(batch))
+        used_rows = model.rows[ids][model.weights[ids] != 0]
     for name, table_rows in (("items", used_rows), ("profile", None)):
         gradients[name] = RowGradient(*sum_sparse_rows(gradients[name].to_sparse(1), table_rows))
     return loss.detach(), gradients
@@ -99,13 +100,19 @@ def build_module(params: Params, catalogue: Catalogue, config: Config, device: s
     """Return a module with copies of the parameters on a device."""
     with torch.device("meta"):  # no initial values: the parameters are replaced below
         model = MIND(config, torch.empty(0), torch.empty(0), sparse=True)
-    model.rows, model.weights = (to_tensor(x, device) for x in catalogue)
+    set_catalogue(model, catalogue, device)
     for name, x in params._asdict().items():
         if name != "layers":
             setattr(model, name, nn.Parameter(to_tensor(x, device)))
     for arrays, target in zip(params.layers, model.layers, strict=True):
         target.weight, target.bias = (nn.Parameter(to_tensor(x, device)) for x in arrays)
     return model
+
+
+def set_catalogue(model: MIND, catalogue: Catalogue, device: str | torch.device) -> None:
+    """Replace the catalogue of a model by a copy on a device."""
+    model.rows, model.weights = (to_tensor(x, device) for x in catalogue)
+    model.has_zero_weights = bool((model.weights == 0).any())
 
 
 def to_batch(batch: AnyBatch, device: str | torch.device = "cpu") -> Batch:

@@ -22,7 +22,13 @@ from mindref.training.optimiser import State as Moments
 from mindref_torch import distributed
 from mindref_torch.arrays import to_tensor
 from mindref_torch.compiled import compile_steps
-from mindref_torch.level_model import AnyBatch, build_module, differentiate_loss, to_batch
+from mindref_torch.level_model import (
+    AnyBatch,
+    build_module,
+    differentiate_loss,
+    set_catalogue,
+    to_batch,
+)
 from mindref_torch.model import MIND
 
 ParameterMoments = tuple[Tensor, Tensor, Tensor]
@@ -76,7 +82,7 @@ def step(
     """
     model, device = state.model, state.model.items.device
     if state.catalogue is not catalogue:
-        model.rows, model.weights = (to_tensor(x, device) for x in catalogue)
+        set_catalogue(model, catalogue, device)
         state.catalogue = catalogue
     differentiate = (
         state.distributed_model.differentiate if state.distributed_model else differentiate_loss

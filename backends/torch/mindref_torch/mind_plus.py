@@ -5,10 +5,7 @@ Spec: specs/mind_plus.md. `MIND` and the exported user tower call these function
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mindref.config import Config
@@ -16,7 +13,7 @@ from mindref.errors import ShapeError, say
 from mindref.models.mind_plus import ages
 from mindref_torch.embedding import check_row_indices
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.routing import project_votes, route_votes
+from mindref_torch.routing import project_votes
 from mindref_torch.shapes import bind_axes, dtype_name
 
 
@@ -25,24 +22,22 @@ def item_votes(bilinear: Tensor, vectors: Tensor, config: Config) -> Tensor:
     return project_votes(vectors, bilinear) if config.votes == "matrix" else vectors
 
 
-def weigh_by_age(
-    positions: Tensor | None, votes: Tensor, mask: Tensor, config: Config
-) -> tuple[Tensor | None, Tensor]:
-    """Return the log weights of interests (B, L, K), and the contexts of users (B, M D).
+def weigh_by_age(positions: Tensor | None, mask: Tensor, config: Config) -> Tensor | None:
+    """Return the log weights (B, L, K + M) of interests and contexts, or None if all are zero.
 
-    The log weights are None without columns for interests (mind_plus-R3). MIND has no positions.
+    Routing computes the contexts as capsules whose coupling weights are one (mind_plus-R6, R7).
+    MIND has no positions.
     """
-    if positions is None or positions.shape[1] == 0:
-        return None, votes.new_zeros(votes.shape[0], 0)
+    if positions is None or positions.shape[1] == 0:  # mind_plus-R3
+        return None
     log_weights = look_up_log_weights(positions, mask)
     num_columns = positions.shape[1] - config.contexts
+    if num_columns == config.interests:
+        return log_weights
     interest_weights, context_weights = log_weights.split([num_columns, config.contexts], 2)
-    contexts = pool_contexts(votes, mask, context_weights, config.squash)
     if config.recency == "none":
-        return None, contexts
-    if config.recency == "shared":
-        interest_weights = interest_weights.expand(-1, -1, config.interests)
-    return interest_weights, contexts
+        interest_weights = log_weights.new_zeros(*mask.shape, 1)
+    return torch.cat([interest_weights.expand(-1, -1, config.interests), context_weights], 2)
 
 
 @compute_in_float32
@@ -53,7 +48,9 @@ def look_up_log_weights(positions: Tensor, mask: Tensor) -> Tensor:
     """
     # mind_plus-R1: the number of later behaviours
     behaviour_ages = mask.flip(1).cumsum(1).flip(1) - 1
-    return F.embedding(behaviour_ages.clamp(min=0), positions)
+    # the gradient of F.embedding takes twice as long
+    rows = positions.index_select(0, behaviour_ages.clamp(min=0).flatten())
+    return rows.view(*mask.shape, positions.shape[1])
 
 
 def check_ages(positions: Tensor, mask: Tensor, config: Config) -> None:
@@ -66,28 +63,6 @@ def check_ages(positions: Tensor, mask: Tensor, config: Config) -> None:
         raise ShapeError(say("mind_plus: positions", f"{count} columns", f"shape {shape}"))
     oldest = mask.sum(1) - 1
     check_row_indices("positions", oldest[oldest >= 0], len(positions))
-
-
-def pool_contexts(votes: Tensor, mask: Tensor, log_weights: Tensor, squash_kind: str) -> Tensor:
-    """Return the contexts of users, concatenated (B, M D), for log weights (B, L, M).
-
-    All contexts are computed in one call of routing. The coupling weights are 1 / M, and log M in
-    the log weights compensates for them (mind_plus-R6, R7).
-    """
-    users, _, contexts = log_weights.shape
-    if contexts == 0:
-        return votes.new_zeros(users, 0)
-    capsules, _ = route_votes(
-        votes,
-        mask,
-        torch.zeros_like(log_weights),
-        torch.ones((users, contexts), dtype=torch.bool, device=mask.device),
-        log_weights + math.log(contexts),
-        iterations=1,
-        gradient="last",
-        kind=squash_kind,
-    )
-    return capsules.flatten(1)
 
 
 def apply_dropout(history: Tensor, keep: Tensor | None) -> Tensor:

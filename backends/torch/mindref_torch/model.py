@@ -19,14 +19,9 @@ from mindref.config import Config
 from mindref.models.mind_plus import ages
 from mindref_torch.embedding import check_row_indices, embedding
 from mindref_torch.label_attention import label_attention
-from mindref_torch.mind_plus import (
-    apply_dropout,
-    check_ages,
-    item_votes,
-    weigh_by_age,
-)
+from mindref_torch.mind_plus import apply_dropout, check_ages, item_votes, weigh_by_age
 from mindref_torch.pooled_softmax import pooled_softmax
-from mindref_torch.relu_layer import relu_layer
+from mindref_torch.relu_layer import first_layer, relu_layer
 from mindref_torch.routing import route_votes
 from mindref_torch.sampled_softmax import sampled_softmax
 from mindref_torch.shapes import bind_axes, require_bool
@@ -111,14 +106,16 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         histories = batch.histories
         check_histories(histories)
         # 1 to 3, model-R10: each distinct item is looked up once
-        vectors, indices = self.distinct_vectors(*self.batch_item_ids(batch))
-        behaviours, target, negatives = indices
+        vectors, index = self.distinct_vectors(torch.cat(self.batch_item_ids(batch)))
+        others = len(batch.target), len(batch.negatives)
+        behaviours, others_index = index.split([len(index) - sum(others), sum(others)])
         votes = self.padded_votes(vectors, behaviours, histories.mask, batch.keep)
+        target, negatives = vectors.index_select(0, others_index).split(others)
         return self.loss_from_votes(
             votes,
             self.profile_vectors(histories.profile),
-            vectors.index_select(0, target),
-            vectors.index_select(0, negatives),
+            target,
+            negatives,
             batch._replace(keep=None),
         )
 
@@ -159,17 +156,16 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         Histories have items (B, L), mask (B, L), init_logits (B, L, K) and profile (B, G).
         """
         check_histories(histories)
-        vectors, (behaviours,) = self.distinct_vectors(histories.items[histories.mask])
+        vectors, behaviours = self.distinct_vectors(histories.items[histories.mask])
         votes = self.padded_votes(vectors, behaviours, histories.mask)
         profile = self.profile_vectors(histories.profile)
         return self.interests_from_votes(votes, profile, histories)
 
-    def distinct_vectors(self, *ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def distinct_vectors(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return the vectors of the distinct items (T, D), and the index of each id among them."""
-        all_ids = torch.cat(ids)
-        check_row_indices("items", all_ids, len(self.rows))  # model-R18
-        distinct, index = all_ids.unique(return_inverse=True)
-        return self.item_vectors(distinct), index.split([len(x) for x in ids])
+        check_row_indices("items", ids, len(self.rows))  # model-R18
+        distinct, index = ids.unique(return_inverse=True)
+        return self.item_vectors(distinct), index
 
     def padded_votes(
         self, vectors: Tensor, behaviours: Tensor, mask: Tensor, keep: Tensor | None = None
@@ -206,6 +202,8 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
 
     def profile_vectors(self, rows: Tensor) -> Tensor:
         """Return the concatenated vectors of the user features (B, G Q) (model-R2)."""
+        if not rows.shape[1]:
+            return self.profile.new_zeros(rows.shape)
         row_ids = rows.reshape(-1, 1)
         ones = torch.ones_like(row_ids, dtype=self.profile.dtype)
         vectors = embedding(self.profile, row_ids, ones, sparse=self.sparse)
@@ -232,19 +230,19 @@ def map_to_interests(
     votes (B, L, D) are zero at padding; profile (B, G Q) are the vectors of the profiles.
     """
     mask, logits, dynamic = histories.mask, histories.init_logits, config.routing == "dynamic"
-    log_weights, contexts = weigh_by_age(parameters.positions, votes, mask, config)
     capsules, _ = route_votes(  # 3
         votes,
         mask,
         logits if dynamic else torch.zeros_like(logits),  # model-R12
         active,
-        log_weights,  # mind_plus-R4
+        weigh_by_age(parameters.positions, mask, config),  # mind_plus-R4
         iterations=config.iterations if dynamic else 1,
         gradient=config.routing_gradient,  # model-R11
         axis=config.routing_axis,
         kind=config.squash,  # model-R13
     )
-    further_inputs = torch.cat([profile, contexts], 1)  # mind_plus-R9
+    capsules, contexts = capsules.tensor_split([config.interests], 1)
+    further_inputs = torch.cat([profile, contexts.flatten(1)], 1)  # mind_plus-R9
     x = apply_layers(parameters.layers, capsules, further_inputs, config)
     return x.masked_fill(~active[..., None], 0)  # 6, model-R6, mind_plus-R12
 
@@ -258,10 +256,13 @@ def apply_layers(
     """Return (B, K, D) from capsules (B, K, D) and further inputs of the layers (B, I)."""
     if config.head == "none":  # mind_plus-R11
         return capsules
-    repeated = further_inputs[:, None].expand(-1, capsules.shape[1], -1)
-    x = torch.cat([capsules, repeated], 2).flatten(0, 1)  # 4, model-R4
+    x = capsules.flatten(0, 1)
     for index, (weight, bias) in enumerate(layers):  # 5, model-R5
-        x = relu_layer(x, weight, bias, relu=config.last_relu or index < len(layers) - 1)
+        relu = config.last_relu or index < len(layers) - 1
+        if index == 0 and further_inputs.shape[1]:  # 4, model-R4
+            x = first_layer(capsules, further_inputs, weight, bias, relu=relu)
+        else:
+            x = relu_layer(x, weight, bias, relu=relu)
     x = x.view_as(capsules)
     return capsules + x if config.head == "residual" else x  # mind_plus-R10
 

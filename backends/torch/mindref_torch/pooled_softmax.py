@@ -13,7 +13,7 @@ from mindref_torch.label_attention import check_active, one_hot_of_largest
 from mindref_torch.mixed_precision import compute_in_float32
 from mindref_torch.sampled_softmax import check_log_expected, cross_entropy
 from mindref_torch.shapes import check_arguments
-from mindref_torch.squash import squash
+from mindref_torch.squash import squash_vectors
 
 
 @compute_in_float32
@@ -55,23 +55,23 @@ def pooled_softmax(
     interests = interests.masked_fill(~active[..., None], 0)  # pooled_softmax-R4
     if normalise:  # 1, pooled_softmax-R11
         interests, target, negatives = (
-            squash(x, kind="unit") for x in (interests, target, negatives)
+            squash_vectors(x, "unit") for x in (interests, target, negatives)
         )
     interests = interests / temperature  # 2, pooled_softmax-R10
     target_products = torch.einsum("bkd,bd->bk", interests, target)[..., None]  # (B, K, 1)
     target_scores = PooledScores.apply(target_products, active, sharpness)  # 3 (B, 1)
     target_logits = target_scores[:, 0] - target_log_expected  # 4, pooled_softmax-R6
-    hidden = negative_ids == target_ids[:, None]  # (B, S) pooled_softmax-R7
+    hits = negative_ids == target_ids[:, None]  # (B, S) pooled_softmax-R7
     if sharpness == 1:  # log-sum-exp over interests and log-sum-exp over negatives are one
         products = torch.addmm(-negative_log_expected, interests.flatten(0, 1), negatives.T)
-        logits = products.view(len(interests), active.shape[1] * len(negatives))  # (B, K S)
-        hidden = (hidden[:, None] | ~active[..., None]).flatten(1)
+        logits = products.view(*active.shape, len(negatives))  # (B, K, S)
         target_logits = target_logits + active.sum(1).to(target_logits).log()
+        losses = cross_entropy(target_logits, logits, hits, active)
     else:
         scores = PooledScores.apply(interests @ negatives.T, active, sharpness)  # 3 (B, S)
-        logits = scores - negative_log_expected  # 4, pooled_softmax-R6
-    # 5 to 7, pooled_softmax-R9, R13, R15, R25
-    return cross_entropy(target_logits, logits, hidden).mean()
+        # 4, pooled_softmax-R6
+        losses = cross_entropy(target_logits, scores - negative_log_expected, hits)
+    return losses.mean()  # 5 to 7, pooled_softmax-R9, R13, R15, R25
 
 
 class PooledScores(torch.autograd.Function):  # type: ignore[misc]  # the framework has no types

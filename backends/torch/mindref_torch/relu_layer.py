@@ -19,3 +19,15 @@ def relu_layer(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor
     require_float_dtype("relu_layer", x=x, weight=weight, bias=bias)  # relu_layer-R6
     out = torch.addmm(bias, x, weight)  # relu_layer-R1
     return torch.relu(out) if relu else out  # relu_layer-R2, R3, R7
+
+
+@compute_in_float32
+def first_layer(x: Tensor, shared: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor:
+    """Return `relu_layer` (B K, O) of x (B, K, D), each row followed by the shared inputs (B, I).
+
+    The product with the shared inputs of a user is computed once.
+    """
+    sizes = bind_axes("first_layer", x=(x, "BKD"), shared=(shared, "BJ"), bias=(bias, "O"))
+    products = (x.flatten(0, 1) @ weight[: sizes["D"]]).view(sizes["B"], sizes["K"], sizes["O"])
+    out = (products + torch.addmm(bias, shared, weight[sizes["D"] :])[:, None]).flatten(0, 1)
+    return torch.relu(out) if relu else out

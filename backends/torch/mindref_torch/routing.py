@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mindref.ops import routing as reference
 from mindref.ops import squash as squash_reference
 from mindref_torch.mixed_precision import compute_in_float32
 from mindref_torch.shapes import check_arguments, require_float_dtype
-from mindref_torch.softmax import softmax
-from mindref_torch.squash import squash
+from mindref_torch.softmax import masked_softmax
+from mindref_torch.squash import squash_vectors
 
 
 @compute_in_float32
@@ -42,9 +43,8 @@ def routing(
     reference.check_routing_options(iterations, gradient, axis)  # routing-R29, R30, R31
     check_arguments(squash_reference.check_inputs, history, kind=kind)
     history = history.masked_fill(~mask[:, :, None], 0)  # routing-R6
-    votes = project_votes(history, bilinear)
     return route_votes(
-        votes,
+        project_votes(history, bilinear),
         mask,
         init_logits,
         active,
@@ -71,7 +71,9 @@ def route_votes(
 ) -> tuple[Tensor, Tensor]:
     """Return `routing` from votes (B, L, D), which are zero at padding.
 
-    With a matrix per pair the votes are (B, L, K, D). Only the dtypes are checked.
+    With a matrix per pair the votes are (B, L, K, D). log_weights (B, L, K + M) may have M more
+    columns: for capsules after the K interests, whose coupling weights are one. Only the dtypes
+    are checked.
     """
     optional = {} if log_weights is None else {"log_weights": log_weights}
     require_float_dtype("routing", votes=votes, init_logits=init_logits, **optional)
@@ -79,31 +81,42 @@ def route_votes(
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7, R13 (B, K, L)
     softmax_axis = 1 if axis == "interests" else 2  # routing-R9
 
-    factors = None if log_weights is None else exp_log_weights(log_weights, allowed)
+    factors = routing_factors = None
+    if log_weights is not None:
+        count = active.shape[1]
+        weighted = F.pad(active, (0, log_weights.shape[2] - count), value=True)
+        factors = exp_log_weights(log_weights, weighted[:, :, None] & mask[:, None, :])
+        routing_factors = factors[:, :count]
     logits = init_logits.transpose(1, 2).contiguous()  # (B, K, L)
-    routing_votes, routing_factors = votes, factors
+    routing_votes = votes
     if gradient == "last":  # routing-R11, R12, R36
         routing_votes, logits = votes.detach(), logits.detach()
-        routing_factors = None if factors is None else factors.detach()
+        routing_factors = None if routing_factors is None else routing_factors.detach()
     for _ in range(iterations - 1):  # routing-R5
-        couplings = softmax(logits, allowed, axis=softmax_axis)  # routing-R2
+        couplings = masked_softmax(logits, allowed, softmax_axis)  # routing-R2
         sums = sum_votes(apply_factors(couplings, routing_factors), routing_votes)
-        capsules = squash(sums, kind=kind)  # routing-R4, R27
-        logits = logits + vote_agreement(routing_votes, capsules)  # routing-R8
-    couplings = softmax(logits, allowed, axis=softmax_axis)
+        capsules = squash_vectors(sums, kind)  # routing-R4, R27
+        logits = add_agreement(logits, routing_votes, capsules)  # routing-R8
+    couplings = masked_softmax(logits, allowed, softmax_axis)
     sums = sum_votes(apply_factors(couplings, factors), votes)
-    return squash(sums, kind=kind), couplings.transpose(1, 2)
+    return squash_vectors(sums, kind), couplings.transpose(1, 2)
 
 
 def exp_log_weights(log_weights: Tensor, allowed: Tensor) -> Tensor:
-    """Return exp(log_weights) (B, K, L) of log weights (B, L, K), zero where not allowed."""
+    """Return exp(log_weights) (B, C, L) of log weights (B, L, C), zero where not allowed."""
     masked = log_weights.transpose(1, 2).masked_fill(~allowed, -torch.inf)  # routing-R34
     return masked.exp()
 
 
 def apply_factors(couplings: Tensor, factors: Tensor | None) -> Tensor:
-    """Return the coupling weights times the factors; without log weights, the coupling weights."""
-    return couplings if factors is None else couplings * factors  # routing-R32, R33
+    """Return the coupling weights (B, K, L) times the factors (B, K + M, L), if there are factors.
+
+    The coupling weights of M further capsules are one.
+    """
+    if factors is None:
+        return couplings  # routing-R32
+    further = factors.shape[1] - couplings.shape[1]
+    return F.pad(couplings, (0, 0, 0, further), value=1) * factors  # routing-R33
 
 
 @compute_in_float32
@@ -121,8 +134,8 @@ def sum_votes(couplings: Tensor, votes: Tensor) -> Tensor:
     return torch.einsum("bkl,blkd->bkd", couplings, votes)
 
 
-def vote_agreement(votes: Tensor, capsules: Tensor) -> Tensor:
-    """Return the inner product of each vote with each capsule (B, K, L)."""
+def add_agreement(logits: Tensor, votes: Tensor, capsules: Tensor) -> Tensor:
+    """Return the logits (B, K, L) plus the inner product of each vote with each capsule."""
     if votes.ndim == 3:
-        return capsules @ votes.transpose(1, 2)
-    return torch.einsum("blkd,bkd->bkl", votes, capsules)
+        return torch.baddbmm(logits, capsules, votes.transpose(1, 2))
+    return logits + torch.einsum("blkd,bkd->bkl", votes, capsules)

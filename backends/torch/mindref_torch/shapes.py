@@ -6,6 +6,7 @@ Spec: specs/notation.md, specs/numerics.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import ml_dtypes  # noqa: F401  # registers bfloat16 in NumPy
@@ -27,12 +28,15 @@ def check_arguments(check: Callable[..., None], *tensors: Tensor | None, **numbe
     no checks.
     """
     if not torch.compiler.is_compiling():
-        check(*(x if x is None else ones_like(x) for x in tensors), **numbers)
+        check(
+            *(x if x is None else stored_ones(tuple(x.shape), x.dtype) for x in tensors), **numbers
+        )
 
 
-def ones_like(x: Tensor) -> Array:
-    """Return ones of the shape and dtype of a tensor, as an array with a single stored value."""
-    return np.broadcast_to(np.ones((), dtype_name(x.dtype)), tuple(x.shape))
+@lru_cache(maxsize=1000)
+def stored_ones(shape: tuple[int, ...], dtype: torch.dtype) -> Array:
+    """Return ones as an array with a single stored value."""
+    return np.broadcast_to(np.ones((), dtype_name(dtype)), shape)
 
 
 class NumpyShape(NamedTuple):

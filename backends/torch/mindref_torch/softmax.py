@@ -18,9 +18,12 @@ def softmax(logits: Tensor, mask: Tensor, *, axis: int) -> Tensor:
     Raises ShapeError for a wrong dtype, mask or axis.
     """
     check_arguments(reference.check_inputs, logits, mask, axis=axis)  # softmax-R7, R8
-    if logits.shape[axis] == 0:
-        return logits.clone()
-    masked_logits = logits.masked_fill(~mask, -torch.inf)  # softmax-R2: masked before the softmax
-    empty = masked_logits.detach().amax(axis, keepdim=True) == -torch.inf  # softmax-R4
-    weights = torch.softmax(masked_logits.masked_fill(empty, 0), axis)
-    return weights.masked_fill(~mask | empty, 0)  # masked positions have zero gradient, softmax-R5
+    return masked_softmax(logits, mask, axis)
+
+
+def masked_softmax(logits: Tensor, mask: Tensor, axis: int) -> Tensor:
+    """Return `softmax` of checked tensors."""
+    excluded = ~mask | (logits == -torch.inf)  # weight zero, softmax-R4
+    # softmax-R2: masked before the softmax; a slice without included positions is NaN after it
+    weights = torch.softmax(logits.masked_fill(excluded, -torch.inf), axis)
+    return weights.masked_fill(excluded, 0)  # excluded positions have zero gradient, softmax-R5

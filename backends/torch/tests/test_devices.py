@@ -46,26 +46,15 @@ def test_every_tensor_is_on_the_device_of_the_parameters(power: float, changes: 
     torch.set_default_device("meta")
     try:
         for settings in (config, workload.config):
-            loss, _ = backend.loss_and_gradients(
-                workload.params(), batch, workload.catalogue, settings
-            )
-            served = backend.interests(
-                workload.params(), batch.histories, workload.catalogue, settings
-            )
-            state, _ = backend.step(
-                backend.init(workload.params(), settings), batch, workload.catalogue, settings, 0.1
-            )
+            params = workload.params()
+            loss, _ = backend.loss_and_gradients(params, batch, workload.catalogue, settings)
+            served = backend.interests(params, batch.histories, workload.catalogue, settings)
+            state = backend.init(params, settings)
+            state, _ = backend.step(state, batch, workload.catalogue, settings, 0.1)
             tables = flatten(backend.parameters(state)), backend.moments(state).first
-            resumed = backend.init(
-                workload.params(), settings, optimiser.init(flatten(workload.params()))
-            )
-            tensors = [
-                loss,
-                *served,
-                *resumed.model.parameters(),
-                *tables[0].values(),
-                *tables[1].values(),
-            ]
+            resumed = backend.init(params, settings, optimiser.init(flatten(params)))
+            tensors = [loss, *served, *resumed.model.parameters()]
+            tensors += [x for table in tables for x in table.values()]
             assert {x.device.type for x in tensors} == {"cpu"}
         x, mask = np.ones((2, 3, 4)), np.ones((2, 3), bool)
         arrays = (x, mask, np.eye(4), np.ones((2, 3, 2)), mask[:, :2])
