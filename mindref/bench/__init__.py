@@ -1,10 +1,8 @@
 """Benchmark: training steps, inference, evaluation and recall of all backends in one run.
 
-    choices      names of tasks, scaled sizes, models and contenders
+    choices      names of tasks, scaled sizes and models
     workload     a synthetic batch and catalogue, the same in every process
-    contenders   what is timed: backends, and the steps of `torch_step` and `jax_step`
-    torch_step   a training step written directly in eager PyTorch
-    jax_step     the same in JAX, as one jitted function
+    contenders   what is timed: a backend, trained as in `mindref train`
     worker       the process of one contender and its timed tasks; `workers` controls the processes
     timing       interleaved rounds, summaries of times, ratios of rows
     machine      facts about the machine, memory of a process

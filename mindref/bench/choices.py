@@ -32,7 +32,3 @@ SCALED_SETTINGS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 MODELS = ("mind", "best", "sparse", "youtube_dnn")
 """Recipes whose step is timed: presets, and families with their default settings."""
-
-TORCH_STEP, JAX_STEP = "torch-eager", "jax-jit"
-FRAMEWORK_STEPS = {TORCH_STEP: "torch", JAX_STEP: "jax"}
-"""Contenders that are no backends (`torch_step`, `jax_step`) -> the package they need."""

@@ -1,13 +1,12 @@
-"""Contenders of a benchmark: backends, and training steps in eager PyTorch and in jitted JAX."""
+"""A contender of a benchmark: a backend and its timed tasks."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mindref.backend import device_name, load_backend
-from mindref.bench.choices import FRAMEWORK_STEPS, JAX_STEP, TORCH_STEP
 from mindref.bench.workload import Workload
 from mindref.data.log import Ragged
 from mindref.models import serving
@@ -22,21 +21,7 @@ from mindref.training.engine import make_engine
 LEVELS = ("train", "model")  # highest first; "ops" if the backend has none of them
 
 
-class StepContender(Protocol):
-    """An implementation whose training steps are timed, with separate parameters."""
-
-    level: str  # level of the backend contract that computes the steps
-    device: str
-
-    @property
-    def params(self) -> Any:
-        """The current parameters as NumPy arrays."""
-
-    def step(self, number: int) -> Array:
-        """Take a step with a batch of the workload; return the loss."""
-
-
-class BackendContender:
+class Contender:
     """A backend, trained as in `mindref train`: with the highest level that it claims."""
 
     def __init__(self, name: str, workload: Workload, device: str = "cpu") -> None:
@@ -85,26 +70,6 @@ class BackendContender:
         return search_top_n(*users, items, n=self.workload.settings.top, exclude=exclude).items
 
 
-def make_contender(
-    name: str, workload: Workload, device: str = "cpu"
-) -> BackendContender | StepContender:
-    """Return the contender of this name.
-
-    The steps in a framework have no other task than the training step, and run on the CPU only.
-
-    Raises BackendError or any error of the import.
-    """
-    if name not in FRAMEWORK_STEPS:
-        return BackendContender(name, workload, device)
-    if name == TORCH_STEP:
-        from mindref.bench.torch_step import TorchEagerContender
-
-        return TorchEagerContender(workload)
-    from mindref.bench.jax_step import JaxJitContender
-
-    return JaxJitContender(workload)
-
-
 def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
     """Return the environment variables of a contender's process, which limit its threads.
 
@@ -121,4 +86,4 @@ def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str
 
 def uses_jax(name: str) -> bool:
     """Return whether a contender computes with JAX."""
-    return name in ("jax", JAX_STEP) or name.startswith("mindref_jax.")
+    return name == "jax" or name.startswith("mindref_jax.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mindref.bench.choices import FRAMEWORK_STEPS, TASKS
+from mindref.bench.choices import TASKS
 from mindref.bench.workload import recipe_config, unused_sizes
 
 BUSY_LOAD = 0.5  # load per core before the start above which a warning is printed
@@ -25,7 +25,7 @@ def report_parts(result: dict[str, Any]) -> Iterator[str | BenchTable]:
     yield from heading_lines(result)
     for task, rows in result["tasks"].items():
         yield task_table(task, rows, result)
-        yield from failure_lines(rows, task_contenders(task, result))
+        yield from failure_lines(rows, result["contenders"])
     for size in dict.fromkeys(row["size"] for row in result["scaling"]):
         rows = [row for row in result["scaling"] if row["size"] == size]
         yield scaling_table(size, rows)
@@ -97,16 +97,10 @@ def task_table(task: str, rows: dict[str, Any], result: dict[str, Any]) -> Bench
     heads.append("MB")
     cells = [
         [name, *time_cells(row)] if "seconds" in row else [name, "not usable"]
-        for name in task_contenders(task, result)
+        for name in result["contenders"]
         for row in [rows.get(name, {})]
     ]
     return BenchTable(f"{task}: {TASKS[task].text}", heads, cells)
-
-
-def task_contenders(task: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Return the contenders of a task; the steps in a framework have no other task."""
-    contenders = result["contenders"]
-    return {x: contenders[x] for x in contenders if task == "step" or x not in FRAMEWORK_STEPS}
 
 
 def failure_lines(rows: dict[str, Any], contenders: dict[str, Any]) -> list[str]:

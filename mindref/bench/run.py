@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 from mindref.backend import list_backends, load_backend
 from mindref.bench import machine, timing
-from mindref.bench.choices import FRAMEWORK_STEPS, SCALED_SETTINGS
+from mindref.bench.choices import SCALED_SETTINGS
 from mindref.bench.contenders import thread_environment, uses_jax
 from mindref.bench.timing import add_loss_agreement, add_ratios
 from mindref.bench.workers import WorkerFailed, WorkerPool
@@ -51,15 +50,14 @@ class ProgressListener(Protocol):
 
 def installed_contenders(device: str = "cpu", model: str = "mind") -> tuple[str, ...]:
     """Return all installed contenders that compute a model; for `cuda` those with devices."""
-    steps = [name for name, package in FRAMEWORK_STEPS.items() if find_spec(package) is not None]
-    names = [name for name in (*sorted(list_backends()), *steps) if computes_model(name, model)]
+    names = [name for name in sorted(list_backends()) if computes_model(name, model)]
     return tuple(name for name in names if device != "cuda" or supports_devices(name))
 
 
 def computes_model(name: str, model: str) -> bool:
     """Return whether a contender computes a model; module:object is unknown until it is loaded."""
     config = recipe_config(model)
-    if name in FRAMEWORK_STEPS or ":" in name or family_of(config.model).in_contract:
+    if ":" in name or family_of(config.model).in_contract:
         return True
     try:
         check_trainable(load_backend(name), config)
@@ -70,8 +68,6 @@ def computes_model(name: str, model: str) -> bool:
 
 def supports_devices(name: str) -> bool:
     """Return whether a contender may support other devices than the CPU, without creating it."""
-    if name in FRAMEWORK_STEPS:
-        return False
     if ":" in name:  # unknown until its worker loads it
         return True
     try:
@@ -82,11 +78,11 @@ def supports_devices(name: str) -> bool:
 
 def check_plan(plan: BenchPlan) -> None:
     """Raise BackendError or ConfigError for a plan that cannot run, before anything starts."""
-    contenders = {*list_backends(), *FRAMEWORK_STEPS}
+    backends = list_backends()
     model = plan.settings.model
     for name in plan.names:
-        if name not in contenders and ":" not in name:
-            expected = f"one of {', '.join(sorted(contenders))}, or module:object"
+        if name not in backends and ":" not in name:
+            expected = f"one of {', '.join(sorted(backends))}, or module:object"
             raise BackendError(say("--backends", expected, repr(name)))
         if plan.device == "cuda" and not supports_devices(name):
             todo = "choose --device cpu or auto, or --backends that support this device"
@@ -203,7 +199,7 @@ def time_task(
     """Return name -> row of a task; the row of a failed contender has the error."""
     rows: dict[str, dict[str, Any]] = {}
     title, limit = title or task, plan.limit / max(len(pool.usable()), 1)
-    names = [name for name in pool.usable() if task == "step" or name not in FRAMEWORK_STEPS]
+    names = pool.usable()
     for name in names:
         listener.on_phase(f"{title}: warming up {name}")
         command = {"do": "begin", "task": task, "warm_up": plan.warm_up, "limit": limit}

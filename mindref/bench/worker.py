@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 
 from mindref.backend import import_from_cwd
-from mindref.bench import contenders, machine, timing
-from mindref.bench.contenders import BackendContender, StepContender
+from mindref.bench import machine, timing
+from mindref.bench.contenders import Contender
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
 from mindref.shapes import Array
@@ -40,16 +40,15 @@ from mindref.shapes import Array
 class ContenderTasks:
     """The tasks of one contender."""
 
-    def __init__(self, contender: BackendContender | StepContender) -> None:
+    def __init__(self, contender: Contender) -> None:
         self.contender = contender
         self.counter = count()
-        self.functions: dict[str, Callable[[], object]] = {"step": self.step}
-        if isinstance(contender, BackendContender):
-            self.functions |= {
-                "inference": contender.inference,
-                "evaluation": contender.evaluation,
-                "recall": contender.recall,
-            }
+        self.functions: dict[str, Callable[[], object]] = {
+            "step": self.step,
+            "inference": contender.inference,
+            "evaluation": contender.evaluation,
+            "recall": contender.recall,
+        }
 
     def step(self) -> Array:
         """Take a step with the next batch."""
@@ -106,7 +105,7 @@ class WorkerState:
         _ = workload.batches, workload.histories, workload.catalogue
         gc.collect()
         self.before = machine.resident_bytes()
-        contender = contenders.make_contender(name, workload, device)
+        contender = Contender(name, workload, device)
         self.tasks = ContenderTasks(contender)
         self.facts = {
             "level": contender.level,
@@ -157,7 +156,7 @@ def run_tiny_workload(name: str, settings: WorkloadSettings, tasks: list[str], d
     small = dataclasses.replace(
         settings, batch=4, length=4, negatives=4, catalogue=64, users=4, top=2
     )
-    runner = ContenderTasks(contenders.make_contender(name, Workload(small), device))
+    runner = ContenderTasks(Contender(name, Workload(small), device))
     for task in tasks:
         with suppress(*FOREIGN_ERRORS):
             runner.warm_up(task, 1, 0.0)

@@ -24,7 +24,7 @@ from mindref.models.logits import draw_logits
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, Sizes, catalogue_of_ids
 from mindref.presets import PRESETS
-from mindref.shapes import Array, Ints
+from mindref.shapes import Ints
 
 NUM_BATCHES = 8  # used in turn; several, because their sizes differ
 TOTAL_COUNT = 1e9  # sum of the item counts
@@ -105,11 +105,6 @@ def unused_sizes(config: Config) -> tuple[str, ...]:
     return tuple(name for name in SIZES if name in unused)
 
 
-def split_batch(batch: Any) -> tuple[Batch, Array | None]:
-    """Return the common part of a batch, and the factors of dropout (B, L, D) or None."""
-    return (batch, None) if isinstance(batch, Batch) else (batch.shared, batch.keep)
-
-
 class Workload:
     """Catalogue, batches and users; arrays are drawn on first use."""
 
@@ -124,8 +119,8 @@ class Workload:
 
     def mean_behaviours(self) -> float:
         """Return the mean number of behaviours of a batch, without padding."""
-        masks = [split_batch(batch)[0].histories.mask for batch in self.batches]
-        return float(np.mean([mask.sum() for mask in masks]))
+        shared = [x if isinstance(x, Batch) else x.shared for x in self.batches]
+        return float(np.mean([batch.histories.mask.sum() for batch in shared]))
 
     @cached_property
     def probabilities(self) -> Floats:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from mindref.bench.choices import FRAMEWORK_STEPS, MODELS, SCALED_SETTINGS, TASKS
+from mindref.bench.choices import MODELS, SCALED_SETTINGS, TASKS
 from mindref.cli import settings
 from mindref.cli.progress import ProgressBar, is_terminal, progress_bar
 from mindref.cli.streams import print_json, print_stderr, print_stdout
@@ -41,8 +41,8 @@ def float_option(
 @click.command("bench", short_help="Time all installed backends in one interleaved run.")
 @click.option(
     "--backends", metavar="A,B,...",
-    help=f"Contenders: installed backends, module:object, {', '.join(FRAMEWORK_STEPS)} [default:"
-    " all that are installed and compute the model].",
+    help="Contenders: installed backends or module:object [default: all that are installed and"
+    " compute the model].",
 )  # fmt: skip
 @click.option(
     "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True,
@@ -113,8 +113,7 @@ def bench_command(
     """Time training steps, inference, evaluation and recall of all contenders in one run.
 
     Each contender runs in a separate process on the same synthetic batches, whose item ids follow
-    Zipf's law. The contenders take turns. torch-eager and jax-jit are training steps written
-    directly in PyTorch and in JAX, on the CPU; they have no other task.
+    Zipf's law. The contenders take turns.
 
     The tables show median and quartiles over the rounds, the ratio per round, and the memory of the
     process (without GPU memory).

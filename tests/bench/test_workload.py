@@ -6,15 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from mindref.bench import contenders
 from mindref.bench.choices import MODELS
+from mindref.bench.contenders import Contender
 from mindref.bench.workload import (
     LEARNING_RATE,
     NUM_BATCHES,
     Workload,
     WorkloadSettings,
     recipe_config,
-    split_batch,
     unused_sizes,
 )
 from tests.bench.tiny_workload import SMALL
@@ -42,7 +41,7 @@ def test_a_workload_depends_only_on_its_seed():
 def test_batches_are_not_memorised():
     """After many steps the numbers are still like those of a training."""
     created = world(dtype="float32")
-    subject = contenders.make_contender("numba", created)
+    subject = Contender("numba", created)
     first = float(subject.step(0))
     for number in range(800):
         subject.step(number % NUM_BATCHES)
@@ -94,13 +93,11 @@ def test_a_recipe_has_the_settings_of_the_preset_or_of_the_family(model):
 
 
 def test_a_batch_has_the_fields_of_its_family():
-    batch, keep = split_batch(world(model="sparse", hidden=()).batches[0])
+    batch, keep = world(model="sparse", hidden=()).batches[0]
     assert keep.shape == (*batch.histories.mask.shape, 4)
     assert set(np.unique(keep)) == {0, 2}
-    assert split_batch(world(model="best").batches[0])[1] is None
-    batch, keep = split_batch(world(model="youtube_dnn").batches[0])
-    assert keep is None
-    assert batch.histories.init_logits.shape == (6, 5, 0)
+    assert world(model="best").batches[0].keep is None
+    assert world(model="youtube_dnn").batches[0].histories.init_logits.shape == (6, 5, 0)
 
 
 def test_sizes_without_effect_are_listed():
