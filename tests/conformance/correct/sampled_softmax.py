@@ -13,7 +13,7 @@ from tests.conformance.correct.sums import contract, total
 
 
 def check_inputs(*arrays: Any, temperature: float = 1.0, normalise: bool = False) -> None:
-    reference.check_inputs(*arrays, temperature)
+    reference.check_inputs(*arrays, temperature=temperature)
 
 
 def forward(
