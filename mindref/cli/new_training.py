@@ -79,7 +79,7 @@ def new_trainer(
     if choice.reason and not is_quiet:
         print_stderr(f"preset {choice.preset}: {choice.reason}")
     if plan.start is not None and not is_quiet:
-        start = trainer.start
+        start = trainer.start_facts
         print_stderr(
             f"start from {plan.start.run}, step {start['step']}: {start['items']:,} items keep"
             f" their vectors, {start['new_items']:,} items are new"

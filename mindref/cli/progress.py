@@ -60,7 +60,7 @@ def progress_bar(*, transient: bool, auto_refresh: bool = True) -> Iterator[Prog
 
 
 class TolerantStderr:
-    """Standard error for the progress bar; errors while writing are ignored (faults-R11)."""
+    """Standard error for the progress bar; errors of write and flush are ignored (faults-R11)."""
 
     def __init__(self) -> None:
         self.stream = sys.stderr  # rich replaces sys.stderr while the bar is shown

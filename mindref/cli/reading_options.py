@@ -112,7 +112,7 @@ def parse_reading(values: Mapping[str, Any]) -> dict[str, object]:
         reading[name] = None if values[name] is None else str(real_path(values[name]))
     for name in ("keep_duplicates", "keep_unused_items"):
         reading[name] = values[name] or None
-    reading["columns"] = {k: x for k, x in columns.items() if x not in (None, {})} or None
+    reading["columns"] = {name: x for name, x in columns.items() if x not in (None, {})} or None
     return {name: value for name, value in reading.items() if value is not None}
 
 

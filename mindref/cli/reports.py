@@ -99,7 +99,7 @@ def interests_lines(statistics: Mapping[str, Any] | None) -> list[str]:
         return []
     if not statistics:
         return ["interests: no user has two active interests"]
-    weights = ", ".join(f"{weight + 0.0:.0%}" for weight in statistics["share_by_rank"])
+    weights = ", ".join(f"{weight:.0%}" for weight in statistics["share_by_rank"])
     lines = [
         f"interests of {statistics['users']} users with two or more: mean pairwise cosine"
         f" {statistics['similarity']:.3f}; effective number of interests"

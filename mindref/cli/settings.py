@@ -48,8 +48,9 @@ def add_options(
 ) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Return a decorator that adds the options of a dataclass; the command receives the object.
 
-    Each field is declared as `Annotated[type, option]`. A function that adds several options makes
-    a field name -> value. without: fields with a default that are no options of the command.
+    Each field is declared as `Annotated[type, decorator]`. If the decorator adds several options,
+    the field is a dict from the name of each option to its value. without: fields with a default
+    that are no options of the command.
     """
 
     def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
@@ -60,7 +61,8 @@ def add_options(
             values: dict[str, object] = {}
             for field, options in names.items():
                 option_values = {name: parameters.pop(name) for name in options}
-                values[field] = option_values[field] if options == [field] else option_values
+                is_single = len(options) == 1
+                values[field] = option_values[options[0]] if is_single else option_values
             return command(kind(**values), **parameters)
 
         for field, hint in reversed(get_type_hints(kind, include_extras=True).items()):

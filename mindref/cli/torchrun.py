@@ -58,7 +58,8 @@ def make_trainer(
     except (ProcessLost, EndedBySignal) as error:
         if not ranks.several:  # there is no other process: a signal ends this one
             raise
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # print the error before ending
+        # torchrun now ends the remaining processes by SIGTERM, but the error must be printed
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         when = "before the first step"
         raise ProcessLost(f"one of the {ranks.world} processes ended {when} ({error})") from error
 
@@ -125,10 +126,7 @@ def raise_sigterm(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def explain_lost_process(trainer: Trainer) -> Iterator[None]:
-    """Let the first process report what is lost and how to resume when another process ends.
-
-    torchrun then ends the remaining processes with SIGTERM.
-    """
+    """Add to ProcessLost what is lost and how to resume; used by the first process."""
     try:
         yield
     except ProcessLost as error:

@@ -14,7 +14,7 @@ class TrainingExamples:
     Spec: data. Source: paper, eq. 11 (which names no distribution); ComiRec for `by="user"`.
     `by="interaction"` draws every cut with equal probability. `by="user"` draws a user, then one of
     the user's cuts. Differs: the smallest p is 1; in ComiRec's code it is 4.
-    Errors: `ConfigError` for another `by`, `DataError` if no sequence is longer than 1.
+    Errors: `ConfigError` for another `by`, `DataError` if no sequence has two interactions.
     """
 
     def __init__(self, sequences: Ragged, *, by: str = "interaction") -> None:
@@ -27,7 +27,7 @@ class TrainingExamples:
         self._ends = np.cumsum(self._cuts)  # (R,) cumulative over all rows
         self._rows = np.flatnonzero(self._cuts)  # rows with at least one cut
         if not len(self._rows):
-            expected = "a sequence of more than 1 interactions"
+            expected = "a sequence of at least two interactions"
             raise DataError(say("training examples", expected, "none", "use a longer log"))
 
     def __len__(self) -> int:

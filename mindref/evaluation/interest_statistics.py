@@ -64,7 +64,7 @@ def interest_statistics(
         users=int(eligible.sum()),
         similarity=float(mean_cosine(interests[eligible], active[eligible]).mean()),
         share_by_index=shares.mean(axis=0),
-        share_by_rank=-np.sort(-shares, axis=1).mean(axis=0),
+        share_by_rank=np.sort(shares, axis=1)[:, ::-1].mean(axis=0),
         effective_number=float(effective_number(shares).mean()),
     )
 

@@ -27,7 +27,7 @@ from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.checkpoint import check_free
 from mindref.run.metadata import Duration
 from mindref.run.source import LoadedLog, Source, fingerprint
-from mindref.run.stored_json import Count, Finite, check_json
+from mindref.run.stored_json import Count, Finite, decode
 from mindref.run.training_data import prepare_training
 from mindref.training.divergence import Diverged
 from mindref.training.loop import Hooks, Validation
@@ -230,8 +230,7 @@ def read_progress(run: Path) -> RunProgress:
         content = stored.unseal(stored.read_json())  # security-R1
         identity = checkpoint.run_identity(*checkpoint.load_config(run))
         is_of_run = content.pop("identity", None) == identity  # security-R2
-        check_json(content, RunProgress)
-        progress = RunProgress(**content)
+        progress = decode(content, RunProgress)
     except (OSError, RunError, *files.MALFORMED):
         return RunProgress()  # the checkpoint on disk shows the progress
     lacks_value = progress.finished and not progress.diverged and progress.value is None

@@ -31,7 +31,7 @@ MetricValue: TypeAlias = Annotated[
 ]
 
 
-class TestMetric(TypedDict):
+class StoredEstimate(TypedDict):
     """A metric on the test cases, as the report of a run has it."""
 
     value: MetricValue | None
@@ -139,7 +139,7 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
     stored = files.StoredFile(directory / report.NAME, "test metrics with intervals", "remove it")
     with stored.explain_errors():
         rows: dict[str, Any] = summary["metrics"]["test"]["model"]
-        check_json(rows, dict[str, TestMetric])
+        check_json(rows, dict[str, StoredEstimate])
     if not rows:
         raise stored.error("none")
     return rows

@@ -59,7 +59,10 @@ def squash_rows_backward(
 def squash_row_backward(
     unit: Array, across: Number, along: Number, d_out: Array, d_x: Array
 ) -> None:
-    """Do the same for one vector (D,). The order of the sum i is another one."""
+    """Write across (d_out - i u) + along i u into d_x (D,), with i = u . d_out.
+
+    Only the rounding differs from `squash_rows_backward`, because the sums are compiled apart.
+    """
     inner = unit.dtype.type(0)
     for d in range(unit.shape[0]):
         inner += unit[d] * d_out[d]

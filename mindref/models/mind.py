@@ -186,6 +186,12 @@ def behaviour_vectors(
     return history, saved
 
 
+def recency(mask: Bools) -> Ints:
+    """Return for each behaviour the number of later ones of its user: 0 for the last (M,)."""
+    since = mask[:, ::-1].cumsum(axis=1)[:, ::-1] - 1  # padding is not counted
+    return since[mask]
+
+
 def item_vectors(
     params: ItemTable, ids: Ints, catalogue: Catalogue, ops: Operators = REFERENCE
 ) -> tuple[Array, embedding.Saved]:

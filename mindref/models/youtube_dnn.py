@@ -16,7 +16,6 @@ from mindref.config import Config
 from mindref.models import mind, parameters
 from mindref.models.family import SteppedFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
-from mindref.models.mind_plus.ages import recency
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.ops import REFERENCE, Operators, embedding, sampled_softmax, softmax
 from mindref.ops.embedding import RowGradient, sum_uses
@@ -153,7 +152,7 @@ def pool_behaviours(
 
     positions (1, W): log-weights by recency; (0, W): equal weights.
     """
-    recent = recency(mask)  # a (M,)
+    recent = mind.recency(mask)  # a (M,), youtube_dnn-R3
     logits = np.zeros(mask.shape, history.dtype)
     if len(positions):
         embedding.check_row_indices("positions", recent, positions.shape[1])  # youtube_dnn-R10

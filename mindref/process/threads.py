@@ -78,7 +78,7 @@ def check_thread_variables() -> None:
 
 def is_thread_count(text: str) -> bool:
     """Return whether a text is a number of threads."""
-    match = re.fullmatch("0*([1-9][0-9]{0,3})", text.strip())
+    match = re.fullmatch("0*([1-9][0-9]{0,8})", text.strip())  # short: int() has a limit
     return match is not None and int(match[1]) <= MAX_THREADS
 
 

@@ -1,4 +1,4 @@
-"""Interfaces of an index and of a plugin (entry points `mindref.indexes`), and the index of one.
+"""Interfaces of an index and of a plugin (entry points `mindref.indexes`); a plugin's index.
 
 Spec: specs/recall.md, recall-R13, R14, R28 to R33. A plugin returns candidates. Scores, order and
 merging of lists are computed by mindref, in the same way for every kind.

@@ -17,7 +17,7 @@ from mindref import __version__
 from mindref.errors import RunError, say
 from mindref.recall.signature import describe_key, verify_signature
 from mindref.run import files
-from mindref.run.stored_json import InvalidValue, check_json
+from mindref.run.stored_json import InvalidValue, decode
 from mindref.shapes import Array
 
 NAME = "manifest.json"
@@ -79,10 +79,9 @@ def read_manifest(directory: Path) -> Manifest:
         raise RunError(say(location, str(FORMAT), repr(content["format"]), TODO))
     values = stored.unseal(content)  # security-R1
     try:
-        check_json(values, Manifest)
+        return decode(values, Manifest)
     except InvalidValue as error:
         raise RunError(error.message(stored.path, TODO)) from None
-    return Manifest(**values)
 
 
 def check_vectors(directory: Path, manifest: Manifest, items: Array) -> None:

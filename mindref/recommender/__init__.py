@@ -305,9 +305,10 @@ class MIND:
         """
         model, folder = cls(), Path(run)
         model._serve(ServedModel.load(folder, backend, device), folder)
-        settings, defaults = model.served.model.config.to_dict(), model.config.to_dict()
-        model.set_params(**{k: x for k, x in settings.items() if x != defaults[k]})
-        identity = checkpoint.run_identity(model.config, model.served.facts)
+        run_config, defaults = model.served.model.config, model.config.to_dict()
+        changed = {k: x for k, x in run_config.to_dict().items() if x != defaults[k]}
+        model.set_params(**changed)  # so `get_params` returns only what differs from the preset
+        identity = checkpoint.run_identity(run_config, model.served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
         return model

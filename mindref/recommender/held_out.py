@@ -195,7 +195,7 @@ def count_possible(
         is_short = cases.histories.lengths == 1
         return int(np.count_nonzero(is_short)) if is_longer else len(cases.users), "unknown"
     if is_longer:
-        return count_of_two(log, cases, training), "possible"
+        return count_trained_validation_targets(log, cases, training), "possible"
     first_targets = log.interactions.offsets[cases.users] + cases.histories.lengths
     return int(np.count_nonzero(log.times[first_targets] <= training.last_time)), "possible"
 
@@ -220,17 +220,19 @@ def count_trained(log: InteractionLog, cases: EvaluationCases, training: Earlier
     return int(np.count_nonzero(cases.histories.lengths < lengths[cases.users]))
 
 
-def count_of_two(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:
-    """Return the number of users with three interactions who may have had two in the earlier log.
+def count_trained_validation_targets(
+    log: InteractionLog, cases: EvaluationCases, training: EarlierTraining
+) -> int:
+    """Return how many validation targets may be in the training on an earlier state of the log.
 
-    The earlier training used both (data-R28); the second one is now the validation target. With
-    three or more in the earlier log, it left the last two out.
+    These are the second of three interactions of a user. If the earlier log had only two, they were
+    both trained (data-R28). If it had three or more, the last two were left out.
     """
     assert log.times is not None
     starts = log.interactions.offsets[cases.users[cases.histories.lengths == 1]]
     second, third = log.times[starts + 1], log.times[starts + 2]
-    # time of the last interaction of the earlier log, if that log has the first interactions
+    # the earlier log has the earliest interactions of this log (see `extends`)
     last = training.interactions - 1
-    end = np.partition(log.times, last)[last]
+    end = np.partition(log.times, last)[last]  # the largest time of the earlier log
     # an interaction at this time may be in the earlier log, or not
     return int(np.count_nonzero((second <= training.last_time) & (third >= end)))  # model-R61

@@ -97,9 +97,9 @@ class StoredFile(NamedTuple):
     description: str
     todo: str
 
-    def error(self, got: object, expected: str = "") -> RunError:
-        """Return the error of this file; expected: by default its description."""
-        return RunError(say(str(self.path), expected or self.description, got, self.todo))
+    def error(self, got: object, expected: str = "", todo: str = "") -> RunError:
+        """Return the error of this file; by default with its description and its advice."""
+        return RunError(say(str(self.path), expected or self.description, got, todo or self.todo))
 
     @contextmanager
     def explain_errors(self, missing: str = "") -> Iterator[None]:
@@ -114,9 +114,9 @@ class StoredFile(NamedTuple):
                 raise
             raise self.error(missing) from None
         except OSError as error:  # the file exists: nothing is to be made again
-            stored = self._replace(todo=UNREADABLE)  # faults-R18
             expected = f"{self.description} that can be read"
-            raise stored.error(error.strerror or str(error), expected) from error
+            got = error.strerror or str(error)
+            raise self.error(got, expected, UNREADABLE) from error  # faults-R18
         except RecursionError:  # security-R8
             raise self.error("JSON that is nested too deeply") from None
         except InvalidValue as error:
@@ -127,7 +127,7 @@ class StoredFile(NamedTuple):
             raise self.error(got) from error
 
     def size(self) -> int:
-        """Return the bytes of a regular file. Raises RunError or FileNotFoundError."""
+        """Return the size of a regular file in bytes. Raises RunError or FileNotFoundError."""
         with self.explain_errors():
             status = self.path.stat()
         if not stat.S_ISREG(status.st_mode):  # security-R5
@@ -139,7 +139,7 @@ class StoredFile(NamedTuple):
         size, room = self.size(), memory.available_memory()
         if size > room:  # security-R7
             expected = f"arrays that fit its memory, {room:,} bytes"
-            raise self._replace(todo="take a larger machine").error(f"{size:,}", expected)
+            raise self.error(f"{size:,}", expected, "take a larger machine")
 
     def check_bytes(self, sha256: object, size: object) -> None:
         """Raise RunError unless the file has this size and sha256.

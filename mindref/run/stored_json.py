@@ -19,6 +19,7 @@ from typing import (
     Any,
     NotRequired,
     TypeAlias,
+    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -28,6 +29,7 @@ from typing import (
 
 from mindref.errors import say
 
+Decoded = TypeVar("Decoded")
 LONGEST_INTEGER = (1 << 63) - 1  # of int64
 LARGEST_COUNT = (1 << 62) - 1
 
@@ -108,6 +110,12 @@ def check_json(value: Any, kind: Any, location: str = "", *, partial: bool = Fal
             check_json(element, kinds[index], f"{location}[{index}]")
     else:
         check_plain(value, kind, location)
+
+
+def decode(value: Mapping[str, Any], kind: Callable[..., Decoded]) -> Decoded:
+    """Return the dataclass of this kind that a JSON object declares. Raises as `check_json`."""
+    check_json(value, kind)
+    return kind(**value)
 
 
 def check_plain(value: object, kind: object, location: str) -> None:

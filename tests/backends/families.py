@@ -15,6 +15,7 @@ from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.models import mind_plus, youtube_dnn
 from mindref.models.family import backend_computes
+from mindref.models.mind import Histories
 from mindref.models.parameters import copy_params, flatten
 from mindref.ops import pooled_softmax
 from mindref.shapes import Array
@@ -127,13 +128,18 @@ def large_mean_world(*, recency: bool) -> World:
 
 
 def assert_invalid_inputs_raise(backend: Any) -> None:
-    """Check the errors of level 2 for wrong positions and wrong factors of dropout."""
+    """Check the errors of level 2 for wrong positions, factors of dropout, and first layers."""
     w = plus_world(3, keep=True, dtype="float32", **BEST)
     positions, keep = w.params.positions, w.batch.keep
+    first, *others = w.params.layers
+    double = first._replace(weight=first.weight.astype(np.float64))
+    short_layer = first._replace(weight=first.weight[1:])
     for wrong, message in (
         (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
         (w.with_params(positions=positions[:, :4]), r"positions: expected 5 columns, got .*, 4\)"),
         (w.with_params(positions=positions.astype(np.float64)), ": expected one dtype"),
+        (w.with_params(layers=[double, *others]), "(relu_layer|model): expected one dtype"),
+        (w.with_params(layers=[short_layer, *others]), "relu_layer: weight has shape .* needs"),
         (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: .*keep"),
         (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: .*keep"),
     ):
@@ -178,6 +184,14 @@ class MindPlus:
     @pytest.mark.rules("mind_plus-R5")
     def test_invalid_inputs_raise(self) -> None:
         assert_invalid_inputs_raise(self.backend())
+
+    @pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
+    def test_no_users_have_no_interests(self, settings: dict[str, Any]) -> None:
+        w = plus_world(0, **settings)
+        histories = Histories(*(x[:0] for x in w.shared.histories))
+        interests, active = self.backend().interests(w.params, histories, w.catalogue, w.config)
+        assert interests.shape == (0, *w.interests()[0].shape[1:])
+        assert active.shape == (0, w.config.interests)
 
     @pytest.mark.rules("backend-R15", "backend-R19")
     @pytest.mark.parametrize("preset", ["sparse", "best"])

@@ -73,7 +73,7 @@ def test_counts_include_training_sequences_only():
 @pytest.mark.parametrize(
     ("rows", "settings", "error", "message"),
     [
-        ([[1], []], {}, DataError, "more than 1 interactions"),
+        ([[1], []], {}, DataError, "at least two interactions"),
         ([], {}, DataError, "sequence"),
         (ROWS, {"by": "item"}, ConfigError, "interaction or user"),
     ],

@@ -11,13 +11,19 @@ import gc
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pkgutil import walk_packages
 from types import CodeType, FunctionType, ModuleType
 
 from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
 
+from mindref import kernels
 from mindref.conformance.mutants import anchors, loader
 from mindref.conformance.mutants.loader import Mutant
+
+# A module that is imported after the replacement would use, and write, cached machine code.
+for module_info in walk_packages(kernels.__path__, f"{kernels.__name__}."):
+    import_module(module_info.name)
 
 
 def replace_code(mutant: Mutant) -> None:

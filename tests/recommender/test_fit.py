@@ -96,7 +96,7 @@ def test_a_log_that_has_changed_is_refused(shop, tmp_path):
     with pytest.raises(RunError, match=r"log: expected .*; the log is another one than that of"):
         resume_run(tmp_path / "run")
     write_shop(tmp_path, items=140)
-    with pytest.raises(RunError, match=r"run: sizes: expected .*; the log is another one than tha"):
+    with pytest.raises(RunError, match=r"run: log: expected .*; the log is another one than that"):
         resume_run(tmp_path / "run")
 
 

@@ -190,7 +190,8 @@ def interests_from_rows(
         kind=config.squash,  # model-R13
     )
     capsules, contexts = jnp.split(capsules, [config.interests], axis=1)
-    further_inputs = [profiles, contexts.reshape(len(mask), -1)]  # mind_plus-R9
+    contexts = contexts.reshape(len(mask), contexts.shape[1] * contexts.shape[2])
+    further_inputs = [profiles, contexts]  # mind_plus-R9
     x = apply_layers(params, capsules, jnp.concatenate(further_inputs, 1), config)
     return jnp.where(active[:, :, None], x, 0), active  # 6, model-R6, mind_plus-R12
 

@@ -49,18 +49,19 @@ def sampled_softmax(
     user = user / temperature
     target_logit = (user * target).sum(1) - target_log_expected
     products = matmul(user, negatives.T)
-    target_logit = nan_unless_finite(target_logit, products)
+    target_logit = nan_unless_finite(target_logit, products, negative_log_expected)
     hits = negative_ids == target_ids[:, None]
     losses = cross_entropy(target_logit, products - negative_log_expected, hits)
     return losses.mean()  # sampled_softmax-R5
 
 
-def nan_unless_finite(target_logit: Array, products: Array) -> Array:
-    """Return target logits (B,), or NaN where a product (B, ...) is not finite."""
+def nan_unless_finite(target_logit: Array, products: Array, log_expected: Array) -> Array:
+    """Return target logits (B,), or NaN where a product (B, ...) or a log (S,) is not finite."""
     # a maximum is faster than `all`; the products need no further pass, unlike the logits
     largest = jnp.abs(products).max(tuple(range(1, products.ndim)), initial=0)
     # a sum, so that gradients are NaN too: sampled_softmax-R18
-    return target_logit + jnp.where(largest < jnp.inf, 0, jnp.nan)
+    finite = (largest < jnp.inf) & jnp.isfinite(log_expected).all()
+    return target_logit + jnp.where(finite, 0, jnp.nan)
 
 
 @partial(jax.custom_vjp)

@@ -24,6 +24,7 @@ from mindref_jax import init, loss
 from mindref_jax.backend import JaxBackend
 from mindref_jax.level_train import take_step
 from mindref_jax.mind_plus import look_up_log_weights
+from mindref_jax.sampled_softmax import sampled_softmax
 
 
 class TestMindPlus(MindPlus):
@@ -48,6 +49,14 @@ def test_a_behaviour_that_is_too_old_has_no_number_while_jax_traces() -> None:
     log_weights = look_up_log_weights(jax.numpy.array([[1.0], [2.0]]), mask)[:, :, 0]
     expected = [[np.nan, 2, 2, 1], [2, 2, 1, 1]]
     np.testing.assert_array_equal(np.where(mask, log_weights, 0), np.where(mask, expected, 0))
+
+
+@pytest.mark.rules("sampled_softmax-R18")
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_a_log_that_is_not_finite_makes_the_loss_nan_while_jax_traces(value: float) -> None:
+    rows, ids, zeros = jax.numpy.ones((3, 2)), jax.numpy.arange(3), jax.numpy.zeros(3)
+    logs = zeros.at[1].set(value)
+    assert np.isnan(jax.jit(sampled_softmax)(rows, rows, rows, ids, ids + 3, zeros, logs))
 
 
 @pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")

@@ -202,8 +202,6 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
 
     def profile_vectors(self, rows: Tensor) -> Tensor:
         """Return the concatenated vectors of the user features (B, G Q) (model-R2)."""
-        if not rows.shape[1]:
-            return self.profile.new_zeros(rows.shape)
         row_ids = rows.reshape(-1, 1)
         ones = torch.ones_like(row_ids, dtype=self.profile.dtype)
         vectors = embedding(self.profile, row_ids, ones, sparse=self.sparse)

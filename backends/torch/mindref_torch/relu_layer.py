@@ -27,7 +27,10 @@ def first_layer(x: Tensor, shared: Tensor, weight: Tensor, bias: Tensor, *, relu
 
     The product with the shared inputs of a user is computed once.
     """
-    sizes = bind_axes("first_layer", x=(x, "BKD"), shared=(shared, "BJ"), bias=(bias, "O"))
+    sizes = bind_axes("relu_layer", x=(x, "BKD"), shared=(shared, "BJ"), bias=(bias, "O"))
+    joined = x.new_empty(0, sizes["D"] + sizes["J"])  # no row: only to check the weight
+    bind_axes("relu_layer", x=(joined, "MI"), weight=(weight, "IO"))
+    require_float_dtype("relu_layer", x=x, shared=shared, weight=weight, bias=bias)
     products = (x.flatten(0, 1) @ weight[: sizes["D"]]).view(sizes["B"], sizes["K"], sizes["O"])
     out = (products + torch.addmm(bias, shared, weight[sizes["D"] :])[:, None]).flatten(0, 1)
     return torch.relu(out) if relu else out

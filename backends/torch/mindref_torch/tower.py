@@ -17,7 +17,7 @@ from mindref.models.tower import UserTower
 from mindref.shapes import Array
 from mindref_torch.mind_plus import item_votes
 from mindref_torch.model import Histories, UserParameters, active_interests, map_to_interests
-from mindref_torch.squash import squash_vectors
+from mindref_torch.squash import squash
 
 
 class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
@@ -56,7 +56,7 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
         active = active_interests(lengths, config)
         votes = item_votes(self.bilinear, history, config)
         x = map_to_interests(parameters, votes, profiles, histories, active, config)  # 3 to 6
-        return squash_vectors(x, "unit") if config.normalise else x, active  # model-R19
+        return squash(x, kind="unit") if config.normalise else x, active  # model-R19
 
     def mask_recent(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mask of the last `window` behaviours (B, L) and their number (B,).

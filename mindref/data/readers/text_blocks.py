@@ -52,7 +52,7 @@ class TextBlocks:
                 rows = b"" if header is None else data[header:]
                 if header is None or (self.text_format.has_quotes and b'"' in rows):
                     # a quoted field may continue in the next block
-                    following = chain(lines, iterate_lines(stream))
+                    following = chain(lines, self.remaining_lines(stream))
                     yield RowBlock(0, partial(self.columns, b""), partial(self.records, following))
                     return
                 num_lines = data.count(b"\n") + (not data.endswith(b"\n")) if data else 0
@@ -79,6 +79,11 @@ class TextBlocks:
                 data += stream.readline(MAX_LINE_BYTES + 2)
         return data
 
+    def remaining_lines(self, stream: IO[bytes]) -> Iterator[bytes]:
+        """Yield the lines that have not been read."""
+        with self.errors_of_reference():
+            yield from iterate_lines(stream)
+
     @contextmanager
     def errors_of_reference(self) -> Iterator[None]:
         """Replace an error of the file by the error of the reference.
@@ -101,8 +106,7 @@ class TextBlocks:
         has_header = text_format.has_header and tally.lines == 0
         keep_blank = text_format.has_quotes
         texts = decode_lines(lines, file, tally, text_format.encoding, keep_blank=keep_blank)
-        with self.errors_of_reference():
-            yield from islice(text_format.split(texts, tally), int(has_header), None)
+        yield from islice(text_format.split(texts, tally), int(has_header), None)
 
     def columns(self, rows: bytes) -> tuple[TextColumns, Floats]:
         """Return the text columns and the times of lines without a header.

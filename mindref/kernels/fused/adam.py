@@ -97,7 +97,11 @@ class AdamUpdate:
         yield self.prepare_update
 
     def prepare_update(self) -> None:
-        """Compute Adam's scalars, and create the update tasks, before gradients are known."""
+        """Compute Adam's scalars, and prepare the tasks of phase 3, before gradients are known.
+
+        There is a task for each block of items, and one for each dense parameter whose gradient
+        will be complete.
+        """
         step, before = self.step, self.moments
         self.numbers = adam_numbers(before.step + 1, self.learning_rate, step.config, step.dtype)
         params = flatten(step.params)
@@ -108,19 +112,20 @@ class AdamUpdate:
         self.identity_rows = all(step.forward.identity_rows)  # each item i has only table row i
         block_task = self.update_items if self.identity_rows else step.sum_block_gradients
         blocks = block_slices(len(step.d_vectors), BLOCK_ITEMS)
-        self.tasks: list[Task] = [partial(block_task, items) for items in blocks]
+        self.prepared_tasks: list[Task] = [partial(block_task, items) for items in blocks]
         if not step.forward.exact:  # the gradients of all dense parameters are complete
-            self.tasks += self.dense_tasks()
+            self.prepared_tasks += self.dense_tasks()
 
     # Phase 3
 
     def item_tasks(self) -> Iterator[Task]:
-        """Yield a task for each block of items, and tasks that update other parameters."""
+        """Set the loss. If it is finite, yield the tasks of `prepare_update`, and the profile's."""
         self.loss = self.step.mean_loss()
-        tasks, self.tasks = self.tasks, []  # remove the reference cycle with this object
+        prepared = self.prepared_tasks
+        self.prepared_tasks = []  # remove the reference cycle with this object
         if not math.isfinite(self.loss):
             return
-        yield from tasks
+        yield from prepared
         if self.step.batch.histories.profile.size:
             yield self.update_profile
 

@@ -41,7 +41,7 @@ def check_model_inputs(
     arrays = (*flatten(params).values(), *histories, *catalogue, *optional)
     key = input_key(arrays), type(params), len(params.layers), config
 
-    def check() -> InputKey:
+    def check() -> InputKey:  # of shapes, dtypes and settings: only if the key is new
         check_integers("items", histories.items)
         check_integers("embedding", catalogue.rows)
         check_one_matrix(bilinear)
@@ -50,12 +50,16 @@ def check_model_inputs(
             check_additions(params, histories, config, dropout_factors)
         return key
 
-    same_key: InputKey = work.cached("model", key, check)
+    # the equal key of an earlier call: comparing an object with itself is fast
+    stored_key: InputKey = work.cached("model", key, check)
+
+    # the values are checked in each call
     check_row_indices("embedding", histories.profile, len(profile))
     if isinstance(params, mind_plus.Params) and histories.mask.shape[1] > len(params.positions):
-        lengths = histories.mask.sum(axis=1)  # mind_plus-R5
-        check_row_indices("positions", lengths[lengths > 0] - 1, len(params.positions))
-    return same_key
+        lengths = histories.mask.sum(axis=1)
+        oldest_ages = lengths[lengths > 0] - 1  # mind_plus-R5
+        check_row_indices("positions", oldest_ages, len(params.positions))
+    return stored_key
 
 
 def check_additions(

@@ -159,7 +159,7 @@ class ViaCapsules:
         self.context_rows.backward(gradient_rows, contexts.values, number, log_weights)
 
     def backward_items(self, items: slice, d_vectors: Array) -> tuple[CapsuleTerms, CapsuleTerms]:
-        """Return the arrays from which `sum_item_gradients` computes the gradient of each item."""
+        """Return the terms that `sum_item_gradients` adds to d_vectors, which becomes zero."""
         forward, gradients, contexts = self.forward, self.layer_gradients, self.forward.contexts
         d_vectors[:] = 0
         of_interests = CapsuleTerms(
@@ -173,7 +173,7 @@ class ViaCapsules:
         of_contexts = CapsuleTerms(
             user_rows=contexts.user_rows,
             slots=contexts.slots,
-            weights=contexts.values.couplings[0],
+            weights=contexts.values.couplings[0],  # of the only iteration
             d_projected=self.context_rows.d_projected,
         )
         return of_interests, of_contexts

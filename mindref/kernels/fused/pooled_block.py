@@ -142,9 +142,10 @@ def pooled_forward_backward_block(
     negatives: NegativeBuffers,
     numbers: PooledNumbers,
 ) -> float:
-    """Return the sum of losses of a block of users.
+    """Return the sum of losses of a block of users. Writes the gradients of all inputs.
 
-    Writes the gradients of layers and targets, and those of the negatives.
+    1. Compute interests and targets. 2. Compute losses and the gradients of all products, in
+    sub-blocks. 3. Run the backward pass of step 1.
     """
     users, rows = slice(block.first, block.stop), slice(block.first_row, block.stop_row)
     interests = slice_vectors(outputs.interests, block.first_row, block.stop_row)
@@ -159,19 +160,21 @@ def pooled_forward_backward_block(
         normalise_rows(target)
     divide_rows(interests.used, numbers.temperature, outputs.scaled[rows])  # pooled_softmax-R10
 
-    # 2. Losses, and the gradients of all products, in sub-blocks
+    # 2. Losses and gradients; `select_rows` writes the rows of each user to `user_rows`
     num_rows = select_rows(block, layers.active_slots, layers.active, layer_gradients)
     loss = 0.0
     negatives.d_negatives[:] = 0
     for first in range(block.first, block.stop, numbers.sub_users):
         stop = min(first + numbers.sub_users, block.stop)
         user_rows = layer_gradients.user_rows[first:stop]
-        row, stop_row = user_rows[0, 0], user_rows[stop - first - 1, 1]
-        scaled, products = outputs.scaled[row:stop_row], negatives.products[: stop_row - row]
+        first_row, stop_row = user_rows[0, 0], user_rows[-1, 1]
+        scaled = outputs.scaled[first_row:stop_row]
+        products = negatives.products[: stop_row - first_row]
         matmul_into(scaled, inputs.negatives.T, products)
-        loss += sub_block_cross_entropy(first, user_rows, inputs, outputs, numbers.scale, products)
-        matmul_into(products, inputs.negatives, d_rows[row:stop_row])
-        matmul_into(products.T, scaled, negatives.d_sub_block)  # pooled_softmax-R14
+        loss += replace_products(first, user_rows, inputs, outputs, numbers.scale, products)
+        d_products = products
+        matmul_into(d_products, inputs.negatives, d_rows[first_row:stop_row])
+        matmul_into(d_products.T, scaled, negatives.d_sub_block)  # pooled_softmax-R14
         for s in range(negatives.d_negatives.shape[0]):
             for d in range(negatives.d_negatives.shape[1]):
                 negatives.d_negatives[s, d] += negatives.d_sub_block[s, d]
@@ -184,7 +187,7 @@ def pooled_forward_backward_block(
         d_target,
     )
 
-    # 1. Backward, in reverse order
+    # 3. Backward of step 1, in reverse order
     divide_rows(d_rows[rows], numbers.temperature, d_rows[rows])
     if numbers.normalise:
         normalise_rows_backward(target, d_target)
@@ -194,7 +197,7 @@ def pooled_forward_backward_block(
 
 
 @jit
-def sub_block_cross_entropy(
+def replace_products(
     first: int,
     user_rows: Ints,
     inputs: LossInputs,
@@ -202,11 +205,11 @@ def sub_block_cross_entropy(
     scale: Number,
     products: Array,
 ) -> float:
-    """Return the sum of the losses of the users of a sub-block, from user `first`.
+    """Replace the products of a sub-block by their gradients; return the sum of its losses.
 
-    user_rows (U, 2): start and stop of the rows of each user. products (R, S): of the rows and the
-    negatives; the gradients of the products, times `scale`, replace them. Those of the products of
-    rows and targets are written to `outputs.d_target_products`.
+    first: number of its first user. user_rows (U, 2): start and stop of the rows of each user.
+    products (R, S): of the rows and the negatives, then their gradients times `scale`. The
+    gradients of the products of rows and targets are written to `outputs.d_target_products`.
     """
     one, loss_sum = products.dtype.type(1), 0.0
     for u in range(user_rows.shape[0]):

@@ -107,16 +107,21 @@ class ThreadPool:
         Tasks write to buffers that the next caller uses, so the caller waits for running tasks. A
         worker that starts later runs no task, because the pool is stopped.
         """
-        while not self.finished:  # if finished is true, no task is left
+        is_waiting = not self.finished  # if finished is true, no task is left
+        while is_waiting:
             try:
-                self.stop()
-                while self.num_workers > 0:
-                    self.exited.get()
-                break
-            except KeyboardInterrupt as interrupt:
+                self.wait_for_workers()
+                is_waiting = False
+            except KeyboardInterrupt as interrupt:  # wait again
                 self.errors.append(interrupt)
         if self.errors:
             raise self.errors[0]
+
+    def wait_for_workers(self) -> None:
+        """Stop the pool, and wait until all workers have exited."""
+        self.stop()
+        while self.num_workers > 0:
+            self.exited.get()
 
 
 Buffer = npt.NDArray[Any]

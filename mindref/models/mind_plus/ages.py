@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.config import Config
+from mindref.models.mind import recency
 from mindref.ops import embedding
 from mindref.shapes import Array, Bools, Ints
 
@@ -38,12 +39,6 @@ def columns(config: Config) -> int:
     # mind_plus-R3
     num_interest_columns = {"none": 0, "shared": 1, "interests": config.interests}[config.recency]
     return num_interest_columns + config.contexts
-
-
-def recency(mask: Bools) -> Ints:
-    """Return for each behaviour the number of later ones of its user: 0 for the last (M,)."""
-    since = mask[:, ::-1].cumsum(axis=1)[:, ::-1] - 1  # youtube_dnn-R3: padding is not counted
-    return since[mask]
 
 
 def forward(positions: Array, mask: Bools, config: Config) -> tuple[Array, Ages]:

@@ -331,10 +331,12 @@ def add_repeated(graph: Graph, name: str, x: str, total: int, count: int) -> str
 
 def add_interests(graph: Graph, parts: UserTower, vectors: str, active: str) -> str:
     """Add the output `interests` (B, K, D), zero where inactive."""
-    name = "interests.active" if parts.config.normalise else "interests"
     is_active = graph.add("Unsqueeze", "interests.active/mask", active, graph.integers(2))
-    x = graph.add("Where", name, is_active, vectors, graph.number(0.0))  # onnx-R1
-    return add_squash(graph, "interests", x, "unit") if parts.config.normalise else x  # model-R19
+    zero = graph.number(0.0)
+    if not parts.config.normalise:
+        return graph.add("Where", "interests", is_active, vectors, zero)  # onnx-R1
+    vectors = graph.add("Where", "interests.active", is_active, vectors, zero)
+    return add_squash(graph, "interests", vectors, "unit")  # model-R19
 
 
 def add_softmax(graph: Graph, name: str, logits: str, mask: str, axis: int) -> str:

@@ -104,20 +104,19 @@ class ItemNames:
         return f"write a title with commas in double quotes: {csv_row}"
 
     def closest(self, name: str) -> list[str]:
-        """Return the closest items as `id 'title'`.
-
-        Titles that contain the name are first, then similar titles. Without titles, similar ids
-        with letters are returned: digits that numbers share mean nothing.
-        """
+        """Return the items whose text of `texts` contains the name or is similar, by `label`."""
         folded, texts = fold_title(name), self.texts
-        contain = [x for x in texts if folded in x] if len(folded) >= MIN_PART else []
+        containing = [x for x in texts if folded in x] if len(folded) >= MIN_PART else []
         similar = difflib.get_close_matches(folded, texts[:MAX_COMPARED], PROPOSED)
-        nearest = list(dict.fromkeys([*contain[:PROPOSED], *similar]))[:PROPOSED]
+        nearest = list(dict.fromkeys([*containing, *similar]))[:PROPOSED]
         return [self.label(text) for text in nearest]
 
     @cached_property
     def texts(self) -> list[str]:
-        """Folded titles, or ids if there are no titles, from the most frequent item on."""
+        """Folded titles, or ids if there are no titles, from the most frequent item on.
+
+        Ids without a letter are left out: that numbers share digits means nothing.
+        """
         ids = {x: [item] for x, item in self.dense.items() if any(map(str.isalpha, x))}
         texts = self.by_title or ids
         counts = {text: max(self.items.counts[i] for i in items) for text, items in texts.items()}

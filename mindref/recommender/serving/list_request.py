@@ -184,7 +184,7 @@ ListRequest.__init__ = check_arguments(ListRequest.__init__)  # type: ignore[met
 class RequestedUsers(NamedTuple):
     """Users whose lists are requested."""
 
-    names: Sequence[Any]  # user ids, or the numbers of the histories; of a command, ""
+    names: Sequence[Any]  # user ids, or numbers of histories; "" for those of a command
     histories: Ragged  # in dense ids of servable items
     profiles: Ints
     unknown: Sequence[list[str]]  # unknown items of each history; empty for users of the log

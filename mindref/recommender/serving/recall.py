@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.arguments import check_path_argument, is_iterable
-from mindref.data.log import Ints
+from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, RunError, say, value_text
 from mindref.models.serving import Interests, Model, compute_interests
@@ -115,33 +115,38 @@ class RequestedLists:
         self, start: int = 0, stop: int | None = None, size: int | None = None
     ) -> Iterator[TopNBlock]:
         """Yield the lists in dense ids of the blocks from `start` to before `stop`."""
-        length, served, users = size or USERS_PER_BLOCK, self.served, self.request.users
-        n, limits, reranker = self.request.n, self.request.item_filter, self.reranker
-        if reranker is not None:  # din-R25
+        block_size, served, users = size or USERS_PER_BLOCK, self.served, self.request.users
+        num_recalled, limits = self.request.n, self.request.item_filter
+        if self.reranker is not None:  # din-R25: `rerank_block` limits the lists
+            num_recalled = self.reranker.config.candidates
             limits = limits._replace(per_interest=None)
-        stop = count_blocks(len(users.names), length) if stop is None else stop
+        stop = count_blocks(len(users.names), block_size) if stop is None else stop
         for number in range(start, stop):
-            which = np.arange(number * length, min((number + 1) * length, len(users.names)))
+            first = number * block_size
+            which = np.arange(first, min(first + block_size, len(users.names)))
             rows, profiles = users.histories.take(which), users.profiles[which]
-            recalled = n if reranker is None else reranker.config.candidates
             ranked, interests = recommend_batch(
                 served.model,
                 rows,
                 profiles,
-                n=min(recalled, len(served.items.ids)),
+                n=min(num_recalled, len(served.items.ids)),
                 item_filter=limits.take(which),
                 index=self.index,
                 backend=served.backend,
                 rng=self.rng or make_rng(served.model.config.seed, "serving", number),  # recall-R35
             )
             ranked = clear_uninformed_lists(ranked, rows)
-            if reranker is not None:
-                per_interest = self.request.item_filter.per_interest
-                cut = n if per_interest is None else None
-                ranked = rerank(reranker, ranked, rows, profiles, cut)
-                if per_interest is not None:  # recall-R45: in the order of DIN
-                    ranked = limit_per_interest(ranked, n, per_interest)
+            if self.reranker is not None:
+                ranked = self.rerank_block(self.reranker, ranked, rows, profiles)
             yield TopNBlock(which, ranked, interests)
+
+    def rerank_block(self, reranker: Model, recalled: TopN, rows: Ragged, profiles: Ints) -> TopN:
+        """Return the first n items of each list in the order of DIN."""
+        n, per_interest = self.request.n, self.request.item_filter.per_interest
+        if per_interest is None:
+            return rerank(reranker, recalled, rows, profiles, n)
+        ranked = rerank(reranker, recalled, rows, profiles, None)
+        return limit_per_interest(ranked, n, per_interest)  # recall-R45
 
 
 def count_blocks(users: int, size: int) -> int:

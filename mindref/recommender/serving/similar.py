@@ -37,18 +37,23 @@ def find_similar_items(
     dense_id = served.names.find(item, subject)
     if dense_id is None:
         raise served.names.unknown_error([item], subject, titles=True)
-    item_filter, warnings = resolve_lists(served, only, exclude, None, 1)
+    item_filter, warnings = resolve_lists(served, only, exclude, users=None, requests=1)
+
+    # search among the vectors of the servable items, at length 1
     row = int(np.searchsorted(served.servable.ids, dense_id))
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = vectors / np.where(length > 0, length, 1)
-    limits = filter_of_rows(item_filter, served.servable)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = vectors / np.where(norms > 0, norms, 1)
+    row_filter = filter_of_rows(item_filter, served.servable)
+    exclude_rows = join_rows(Ragged.of([[row]]), row_filter.exclude)
     ranked = retrieve_top_n(
         ExactIndex(units),
-        units[row][None, None],
+        units[row][None, None],  # one user with one interest
         np.ones((1, 1), np.bool_),
         n=min(request.n, len(units)),
-        item_filter=limits._replace(exclude=join_rows(Ragged.of([[row]]), limits.exclude)),
+        item_filter=row_filter._replace(exclude=exclude_rows),
     )
+
+    # from rows of these vectors to dense ids
     dense_ids = served.servable.to_ids(ranked.items)
     cosines = np.clip(ranked.scores, -1, 1)  # rounding
     result = ranked._replace(items=dense_ids, scores=cosines)

@@ -59,6 +59,8 @@ def clear_uninformed_lists(ranked: TopN, histories: Ragged) -> TopN:
     """
     has_scores = ((ranked.items >= 0) & (ranked.scores != 0)).any(axis=1)
     is_kept = (histories.lengths > 0) | has_scores  # recall-R51
+    if is_kept.all():
+        return ranked
     lists = zip(ranked, (-1, -np.inf, -1), strict=True)
     return TopN(*(np.where(is_kept[:, None], x, padding) for x, padding in lists))
 

@@ -50,13 +50,14 @@ class TrainingPlan:
     def describe(self, loaded: LoadedLog, backend: str) -> dict[str, object]:
         """Return the parts of the training as plain values: read, split, train, write and memory.
 
-        If there are several settings, the presets are compared and one is chosen. Raises DataError
-        or ConfigError if the log cannot be split. Allocates no parameters.
+        `train` has an entry for each of several settings, of which the training chooses one. Raises
+        DataError or ConfigError if the log cannot be split. Allocates no parameters.
         """
-        log, candidates = loaded.log, list(self.configs.values())
-        prepared = prepare_training(loaded, self.protocol, candidates[0])
+        log, configs = loaded.log, list(self.configs.values())
+        first = configs[0]  # presets do not differ in the settings of splits and of cases
+        prepared = prepare_training(loaded, self.protocol, first)
         split, num_test = prepared.split, len(prepared.split.test.users)
-        estimate = check_training_memory(prepared, candidates, backend)
+        estimate = check_training_memory(prepared, configs, backend)
         counts = {"users": len(log.user_ids), "items": len(log.item_ids)}
         counts["interactions"] = len(log.interactions.values)
         return {
@@ -65,10 +66,8 @@ class TrainingPlan:
                 "protocol": split.protocol,
                 "sequences": len(split.train),
                 "interactions": len(split.train.values),
-                "validation_cases": min(
-                    len(split.validation.users), candidates[0].validation_users
-                ),
-                "test_cases": min(num_test, candidates[0].test_users or num_test),
+                "validation_cases": min(len(split.validation.users), first.validation_users),
+                "test_cases": min(num_test, first.test_users or num_test),
             },
             "train": [planned_training(x, name, prepared) for name, x in self.configs.items()],
             "write": {"run": str(self.run), "files": sorted(WRITTEN)},

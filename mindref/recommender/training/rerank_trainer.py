@@ -87,9 +87,10 @@ class RerankTrainer(TrainingRun):
         """Return the top-n items of the recall run for each history, as in serving."""
         seen = ItemFilter(exclude=histories if self.served.facts["exclude_seen"] else None)
         model, backend = self.served.model, self.served.backend
-        return recommend_batch(model, histories, profiles, n=n, item_filter=seen, backend=backend)[
-            0
-        ]
+        ranked, _ = recommend_batch(
+            model, histories, profiles, n=n, item_filter=seen, backend=backend
+        )
+        return ranked
 
     def candidates(self, cases: EvaluationCases, n: int) -> tuple[Ints, TopN]:
         """Return profiles of cases, and the top-n items of the recall run for each case."""

@@ -244,11 +244,10 @@ class TrainingRun:
 
     def take_steps(self, hooks: Hooks) -> None:
         """Take the steps. Raises Diverged with the ids of the log."""
-        task, state, config, ranks = self.task, self.state, self.config, self.ranks
-        engine = make_engine(self.backend, state.params, state.moments, task.catalogue, config)
-        self.state = fetch_arrays(state, engine)  # tables are large: keep no second copy
+        task, before, config, ranks = self.task, self.state, self.config, self.ranks
+        engine = make_engine(self.backend, before.params, before.moments, task.catalogue, config)
+        self.state = fetch_arrays(before, engine)  # tables are large: keep no second copy
         self.check_same(self.state)
-        validate = self.validate
 
         def clock() -> float:
             return float(ranks.gather(hooks.clock())[0])  # optimiser-R19: of rank 0
@@ -260,15 +259,20 @@ class TrainingRun:
                 config,
                 engine,
                 hooks._replace(stop=ranks.polled(hooks.stop), clock=clock),
-                validate=validate
-                and (lambda params: ranks.broadcast_from_first(lambda: validate(params))),
+                validate=self.validate and self.validate_on_first,
                 save=self.save_validation,
             )
         except Diverged as error:
-            users = self.prepared.split.train_users[make_loader(task, config).rows(error.step - 1)]
-            saved_step = max([state.moments.step, *(x.step for x in self.validations)])
+            batch = error.step - 1  # steps are counted from 1, batches from 0
+            users = self.prepared.split.train_users[make_loader(task, config).rows(batch)]
+            saved_step = max([before.moments.step, *(x.step for x in self.validations)])
             log = self.prepared.loaded.log
             raise name_ids(error, log, users, self.made_run, saved_step) from error
+
+    def validate_on_first(self, params: Any) -> float:
+        """Return the validation metric of these parameters, computed by the first process."""
+        validate: Any = self.validate
+        return float(self.ranks.broadcast_from_first(lambda: validate(params)))
 
     def save_validation(self, state: TrainingState, validation: Validation) -> None:
         """Save the state after a validation, and keep the best parameters."""
@@ -328,26 +332,32 @@ class Trainer(TrainingRun):
         # empty if the user named the preset
         self.preset_choice: dict[str, object] = plan.resumed.get("preset_choice", {})
         # of a warm start: run, digest and step of its model
-        self.start: dict[str, Any] = plan.resumed.get("start_from", {})
+        self.start_facts: dict[str, Any] = plan.resumed.get("start_from", {})
+
+        # what can be wrong is checked before tables are made
         backend = backend or load_backend(config.backend, plan.device)
         check_trainable(backend, config, several=ranks.several)
         start = plan.start
         if start is not None:
             start.check_items(loaded.log)
         prepared = prepare_training(loaded, plan.protocol, config)
-        trainings = earlier_trainings(self.start) if start is None else start.trainings()
+        trainings = earlier_trainings(self.start_facts) if start is None else start.trainings()
         is_command = start is None or start.is_command
-        # an error comes before tables are made
         leaks = start_warnings(prepared, config.seed, trainings, is_command=is_command)
         compared = [config] if compared is None else compared
         if ranks.first and compared:
             check_training_memory(prepared, compared, backend.name)
+
+        # the state before the first step
         state = initial_state(config, prepared.task.sizes)
         if start is not None:
             state, rows = start_state(start, state, prepared, config)
-            self.start = start.facts(rows, prepared.task.sizes.items, loaded.log.num_used_items)
+            self.start_facts = start.facts(
+                rows, prepared.task.sizes.items, loaded.log.num_used_items
+            )
         super().__init__(config, prepared, prepared.task, state, plan.run, backend, ranks)
-        self.warnings = [*left_out_warnings(self.start), *leaks]
+
+        self.warnings = [*left_out_warnings(self.start_facts), *leaks]
         if plan.protocol == NO_SPLIT:
             return  # nothing to validate on
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
@@ -377,7 +387,7 @@ class Trainer(TrainingRun):
             "sizes": {k: n for k, n in self.prepared.task.sizes._asdict().items() if k != "users"},
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
             **features.item_vocabulary(log, self.config),
-            **({"start_from": self.start} if self.start else {}),
+            **({"start_from": self.start_facts} if self.start_facts else {}),
             **describe_training(self.prepared),
             **({} if size is None else {"log_bytes": size}),  # model-R62
             **self.reproducibility(),
@@ -394,13 +404,11 @@ class Trainer(TrainingRun):
 
     def current_metric(self) -> float:
         """Return the validation metric of the current parameters."""
-        state = self.state
         if self.validations:
             last = self.validations[-1]
-            if last.step == state.moments.step and last.value is not None:
+            if last.step == self.state.moments.step and last.value is not None:
                 return last.value
-        validate: Any = self.validate
-        return float(self.ranks.broadcast_from_first(lambda: validate(state.params)))
+        return self.validate_on_first(self.state.params)
 
     def count_time(self, seconds: float) -> None:
         """Count all seconds since the choice of the preset began, if there is a time limit."""
@@ -489,11 +497,11 @@ def resume_run(
         device=device,
         resumed=facts,
     )
-    trainer = Trainer(plan, source.again(), backend=backend, ranks=ranks)
-    current_facts = trainer.facts()
-    for name in ("sizes", "log"):
-        if current_facts[name] != facts[name]:
-            todo = "the log is another one than that of the run: train anew"
-            raise RunError(say(f"{run}: {name}", facts[name], current_facts[name], todo))
+    loaded = source.again()
+    digest = fingerprint(loaded.log)
+    if digest != facts["log"]:
+        todo = "the log is another one than that of the run: train anew"
+        raise RunError(say(f"{run}: log", facts["log"], digest, todo))
+    trainer = Trainer(plan, loaded, backend=backend, ranks=ranks)
     trainer.restore(run, {} if data is None else {"source": source.to_dict()})
     return trainer
