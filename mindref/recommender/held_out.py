@@ -101,9 +101,10 @@ def earlier_trainings(start: Mapping[str, Any]) -> list[EarlierTraining]:
 
 
 def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> None:
-    """Raise ConfigError, before the log is read, if the run was trained on all its interactions.
+    """Raise ConfigError if held-out interactions of a new training were trained on in the run.
 
-    The log must be that of the run, whose config.json has `facts`; protocol: of the new training.
+    Called before the log is read, if the new training has the log of the run. facts: of config.json
+    of the run; protocol: of the new training.
     """
     if facts["protocol"] == NO_SPLIT and protocol != NO_SPLIT:  # model-R60
         got = f"{protocol} on the log of {run}, which trained on all interactions"
@@ -112,7 +113,7 @@ def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> Non
 
 
 def check_evaluated(run: Path, protocol: str | None) -> None:
-    """Raise ConfigError, before anything is loaded, for a run without held-out interactions.
+    """Raise ConfigError, before model and log are loaded, for a run without held-out interactions.
 
     protocol: of the evaluation, None for that of the run.
     """

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, say
@@ -145,10 +146,8 @@ class Ranks(NamedTuple):
 
     def outlast_first(self) -> None:
         """Wait until rank 0 has ended: torchrun treats an earlier exit as an error."""
-        try:
-            self.gather("")
-        except ProcessLost:
-            return
+        with suppress(ProcessLost):  # raised when rank 0 ends
+            self.gather("")  # rank 0 takes no part
 
 
 class Poll:

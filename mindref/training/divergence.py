@@ -115,7 +115,9 @@ def diagnose_batch(
         tables = ("items", "first.items", "second.items")
         lost = [row for name in tables for row in rows.get(name, ())]
         return Diagnosis(items=items_with_rows(batch, catalogue, lost), rows=rows)
-    size = len(getattr(batch, "shared", batch).histories.mask)
+    shared = getattr(batch, "shared", batch)  # some families add arrays to the batch of MIND
+    size = len(shared.histories.mask)
+    share = 1 / size  # of a user in the gradient of the mean loss
     users = []
     with np.errstate(all="ignore"):
         for position in range(size):
@@ -123,7 +125,7 @@ def diagnose_batch(
             loss, saved = family.loss(params, single, catalogue, config)
             is_finite = np.isfinite(loss) and all(
                 has_finite_squares(x)
-                for x in flatten_gradients(family.backward(saved, 1 / size)).values()
+                for x in flatten_gradients(family.backward(saved, share)).values()
             )
             if not is_finite:
                 users.append(position)

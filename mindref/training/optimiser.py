@@ -93,8 +93,9 @@ def check_parameter_gradient(
 
 
 def learning_rate(initial: float, decay: str, step: float, steps: int) -> float:
-    """Return the rate of step number `step`, from 0 to steps - 1; a time may replace the steps.
+    """Return the rate after `step` of `steps` steps.
 
-    decay "none": constant; "linear": from `initial` linearly to zero at `steps`.
+    decay "none": constant; "linear": from `initial` linearly to zero at `steps`. With a limit of
+    time, step is the fraction of the time that has passed, and steps is 1.
     """
     return initial * (1 - step / steps) if decay == "linear" else initial  # optimiser-R9

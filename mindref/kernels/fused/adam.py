@@ -137,7 +137,7 @@ class AdamUpdate:
             return
         if self.step.forward.exact:  # the gradient of S comes from the votes of all items
             yield from self.dense_tasks()
-        if not self.identity_rows:
+        if not self.identity_rows:  # else `update_items` has updated them
             rows, values = self.step.item_gradient()
             for block in block_slices(len(rows), BLOCK_ITEMS):
                 yield partial(self.update_table, "items", rows[block], values[block])

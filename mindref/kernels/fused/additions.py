@@ -64,10 +64,14 @@ def additions_of(params: Params | mind_plus.Params, config: Config) -> Additions
     """Return the additions of a model with these parameters."""
     if not isinstance(params, mind_plus.Params):
         return Additions()
-    learned = config.votes == "matrix"
-    pooled = config.attention == "pooled"
-    logits = isinstance(params, MeanParams)
-    return Additions(params.positions, config.contexts, learned, config.head, pooled, logits)
+    return Additions(
+        positions=params.positions,
+        contexts=config.contexts,
+        learned_votes=config.votes == "matrix",
+        head=config.head,
+        pooled=config.attention == "pooled",
+        weights_are_logits=isinstance(params, MeanParams),
+    )
 
 
 class MeanParams(mind_plus.Params):

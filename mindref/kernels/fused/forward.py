@@ -251,14 +251,16 @@ class FusedForward:
         if self.dropout_factors is not None:
             self.drop_block(slice(starts[first], starts[stop]))
         if self.interest_columns > 0:  # mind_plus-R4, youtube_dnn-R2
-            weights = self.logits if self.additions.weights_are_logits else self.factors
-            write_factors(first, stop, starts, self.by_age, active, weights)
+            # in YouTube DNN, the log weights replace the initial logits
+            written = self.logits if self.additions.weights_are_logits else self.factors
+            write_factors(first, stop, starts, self.by_age, active, written)
         route_users(first, stop, self.routing_batch(), self.routing_options, self.routing_values)
-        if len(self.factors):
+        if len(self.factors) > 0:  # not in MIND and YouTube DNN
             couplings = self.routing_values.couplings[-1]
             multiply_factors(starts[first], starts[stop], self.factors, couplings)
         if self.contexts is not None:
-            contexts = self.user_inputs[:, self.profile_width :]  # mind_plus-R9
+            # they are inputs of the layers, after the profile: mind_plus-R9
+            contexts = self.user_inputs[:, self.profile_width :]
             self.contexts.route_block(users, starts, behaviours, self.config.squash, contexts)
 
     def drop_block(self, behaviours: slice) -> None:

@@ -144,14 +144,15 @@ def find_active_interests(
 def number_items(ids: Ints, numbers: Numbers, distinct: Ints, count: int) -> int:
     """Replace each id by the index of its distinct item; return the number of distinct items.
 
-    count: the number of distinct items before this call.
+    count: their number before this call. numbers: index + 1 of each item seen so far, 0 of all
+    others. New items are appended to `distinct` and numbered in `numbers`.
     """
     for i in range(len(ids)):
         item = ids[i]
         number = numbers[item]
         distinct[count] = item  # kept only if the item is new; a branch would be slower
         count += number == 0
-        number = count if number == 0 else number
+        number = count if number == 0 else number  # index + 1
         numbers[item] = number
         ids[i] = number - 1
     return count

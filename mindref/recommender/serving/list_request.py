@@ -113,17 +113,17 @@ def read_item_lists(path: Path, option: str) -> ItemLists:
                 fields = line.removesuffix("\n").removesuffix("\r").split("\t")
                 if fields == [""]:
                     continue
-                # earlier lines with the other number of columns
-                is_mixed = len(shared if len(fields) == 2 else by_user) > 0
+                has_user = len(fields) == 2
+                is_mixed = bool(shared) if has_user else bool(by_user)  # other lines before it
                 if len(fields) > 2 or not all(fields) or is_mixed:
                     got = repr(line[:80].rstrip("\r\n"))
                     raise DataError(say(f"{subject}, line {number}", LIST_LINES, got))
                 item = unescape(fields[-1])
                 item = texts.setdefault(item, item)
-                if len(fields) == 1:
-                    shared.append(item)
-                else:
+                if has_user:
                     by_user.setdefault(unescape(fields[0]), []).append(item)
+                else:
+                    shared.append(item)
     except (OSError, UnicodeDecodeError) as error:
         is_missing = isinstance(error, FileNotFoundError)
         got = "no file" if is_missing else getattr(error, "strerror", None) or str(error)

@@ -138,7 +138,10 @@ class TrainingRun:
         return Model(self.best, self.served_catalogue, self.config)
 
     def create(self) -> None:
-        """Make the run directory; save a training that has begun. Raises RunError for a run."""
+        """Make the run directory; save the state unless it is a fresh one.
+
+        Raises RunError if the folder has a run already.
+        """
         if self.run is None:
             return
         make_folder(self.run)
@@ -151,7 +154,7 @@ class TrainingRun:
         except MindrefError:
             (self.run / "config.json").unlink(missing_ok=True)
             raise
-        # the training began before the choice of the preset, or from an earlier run (model-R59)
+        # steps were taken to choose the preset, or the parameters are of an earlier run (model-R59)
         if self.state.moments.step > 0 or "start_from" in facts:
             self.save(self.state, is_best=self.state.best_step > 0)
 
