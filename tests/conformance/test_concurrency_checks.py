@@ -186,7 +186,7 @@ print("before")
 atexit.register(print, "end")
 arrays = {"x": np.ones((2, 1)), "weight": np.ones((1, 1)), "bias": np.ones(1)}
 one = Call("relu_layer", arrays, {"relu": True})
-got = BackendImplementation(Right()).answer(callers_call([one], mode="fork"))
+got = BackendImplementation(Right()).answer(callers_call([one]).change(mode="fork"))
 print(got["caller 0: out"].tolist())
 """
 
