@@ -135,7 +135,7 @@ def recall_command(options: RecallOptions) -> None:
 
     lists = recall_lists(run, request)
     print_stderr(*lists.warnings)
-    if output is None:
+    if output is None:  # the lists are computed while they are written
         write_lists(sys.stdout, lists, lists.index, form)
     else:
         print_stderr(*save_lists(output, lists, lists.index, form))

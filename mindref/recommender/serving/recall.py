@@ -88,9 +88,6 @@ class RequestedLists:
         self.rng = rng  # of logits drawn per call; None: one generator for each block
         self.warnings = [*request.warnings, *describe_index(index)]
 
-    def __iter__(self) -> Iterator[UserList]:
-        return self.user_lists()
-
     def user_lists(
         self, start: int = 0, stop: int | None = None, size: int | None = None
     ) -> Iterator[UserList]:
@@ -110,6 +107,8 @@ class RequestedLists:
                     unknown=users.unknown[user] if users.unknown else [],
                     items=served.recommendations(block.ranked, case),
                 )
+
+    __iter__ = user_lists
 
     def top_n_blocks(
         self, start: int = 0, stop: int | None = None, size: int | None = None
