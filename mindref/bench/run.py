@@ -198,8 +198,8 @@ def time_task(
 ) -> dict[str, dict[str, Any]]:
     """Return name -> row of a task; the row of a failed contender has the error."""
     rows: dict[str, dict[str, Any]] = {}
-    title, limit = title or task, plan.limit / max(len(pool.usable()), 1)
-    names = pool.usable()
+    names, title = pool.usable(), title or task
+    limit = plan.limit / max(len(names), 1)
     for name in names:
         listener.on_phase(f"{title}: warming up {name}")
         command = {"do": "begin", "task": task, "warm_up": plan.warm_up, "limit": limit}

@@ -54,22 +54,25 @@ def add_options(
     """
 
     def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
-        names: dict[str, list[str]] = {}  # of the options of each field
+        option_names: dict[str, list[str]] = {}  # field -> its options; filled below
 
         @wraps(command)
         def call(**parameters: object) -> Result:
             values: dict[str, object] = {}
-            for field, options in names.items():
+            for field, options in option_names.items():
                 option_values = {name: parameters.pop(name) for name in options}
                 is_single = len(options) == 1
                 values[field] = option_values[options[0]] if is_single else option_values
             return command(kind(**values), **parameters)
 
+        # click shows the option first that is added last
         for field, hint in reversed(get_type_hints(kind, include_extras=True).items()):
             if field not in without:
-                before = len(vars(call).get("__click_params__", ()))
-                hint.__metadata__[0](call)
-                names[field] = [option.name for option in vars(call)["__click_params__"][before:]]
+                num_before = len(vars(call).get("__click_params__", ()))
+                add_to = hint.__metadata__[0]
+                add_to(call)  # appends to __click_params__
+                added = vars(call)["__click_params__"][num_before:]
+                option_names[field] = [option.name for option in added]
         return call
 
     return decorate
@@ -92,10 +95,12 @@ def settings_options(function: Function, *, trains: bool = False) -> Function:
     """
     din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if trains else {}
     common = {setting.name for setting in dataclasses.fields(Config)}
-    for setting in reversed([s for s in din_settings.values() if s.name not in common]):
+    din_only = [s for s in din_settings.values() if s.name not in common]
+    # click shows the option first that is added last
+    for setting in reversed(din_only):
         function = setting_option(setting, "with --model din: ")(function)
     for setting in reversed(dataclasses.fields(Config)):
-        choices = () if setting.name != "model" or not trains else (DIN,)
+        choices = (DIN,) if trains and setting.name == "model" else ()
         function = setting_option(
             setting, other=din_settings.get(setting.name), extra_choices=choices
         )(function)

@@ -42,15 +42,16 @@ def signal_name(error: BaseException) -> str:
 
 
 @contextmanager
-def replace_handlers(replaced: Mapping[int, object], handler: Handler) -> Iterator[None]:
+def replace_handlers(expected: Mapping[int, object], handler: Handler) -> Iterator[None]:
     """Handle signals by `handler` in the block, and restore the handlers after it.
 
-    replaced: number -> handler; a signal with another handler, such as one that the parent process
-    ignores, is unchanged. A handler that the block sets stays. No-op outside the main thread.
+    expected: number of each signal -> the handler that is replaced. A signal that has another one,
+    such as a signal that the parent process ignores, is unchanged. A handler that the block sets
+    stays. No-op outside the main thread.
     """
     is_main = threading.current_thread() is threading.main_thread()  # only it may set handlers
-    before = {n: signal.getsignal(n) for n in replaced}
-    changed = [n for n in replaced if is_main and before[n] is replaced[n]]
+    before = {n: signal.getsignal(n) for n in expected}
+    changed = [n for n in expected if before[n] is expected[n]] if is_main else []
     for number in changed:
         signal.signal(number, handler)
     try:

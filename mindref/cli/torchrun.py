@@ -58,10 +58,14 @@ def make_trainer(
     except (ProcessLost, EndedBySignal) as error:
         if not ranks.several:  # there is no other process: a signal ends this one
             raise
-        # torchrun now ends the remaining processes by SIGTERM, but the error must be printed
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore_sigterm()
         when = "before the first step"
         raise ProcessLost(f"one of the {ranks.world} processes ended {when} ({error})") from error
+
+
+def ignore_sigterm() -> None:
+    """Ignore SIGTERM, which torchrun now sends to each process: the error must be printed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def resume_hint(trainer: TrainingRun) -> str:
@@ -126,9 +130,9 @@ def raise_sigterm(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def explain_lost_process(trainer: Trainer) -> Iterator[None]:
-    """Add to ProcessLost what is lost and how to resume; used by the first process."""
+    """Add the lost steps, and the command to resume, to ProcessLost; for the first process."""
     try:
         yield
     except ProcessLost as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # print the error before ending
+        ignore_sigterm()
         raise ProcessLost(lost_process_message(error, trainer)) from error

@@ -61,7 +61,7 @@ def squash_row_backward(
 ) -> None:
     """Write across (d_out - i u) + along i u into d_x (D,), with i = u . d_out.
 
-    Only the rounding differs from `squash_rows_backward`, because the sums are compiled apart.
+    The compiler may order this sum otherwise than that of `squash_rows_backward`.
     """
     inner = unit.dtype.type(0)
     for d in range(unit.shape[0]):

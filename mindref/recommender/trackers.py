@@ -54,7 +54,7 @@ def installed_trackers() -> dict[str, metadata.EntryPoint]:
 
 
 def install_hint(name: str) -> str:
-    """Return how to install what a tracker needs: an extra of the package that registers it."""
+    """Return how to install what a tracker needs: by an extra, or as another package says."""
     entry = installed_trackers().get(name)
     package = entry.dist.name if entry is not None and entry.dist is not None else "mindref"
     if package == "mindref":

@@ -52,9 +52,9 @@ def make_engine(
     with backend_errors(backend, "the start of training"):
         if backend_computes(backend, config, "train"):
             return BackendEngine(backend, params, moments, catalogue, config)
-    if not family_of(config.model).in_contract:
-        return ReferenceEngine(backend, params, moments, catalogue, config)
-    if claims.gradients != "derived" and "model" not in claims.levels:
+    has_gradients = claims.gradients == "derived" or "model" in claims.levels
+    # `check_trainable` has checked the backend for a family outside the contract
+    if family_of(config.model).in_contract and not has_gradients:
         todo = "it can evaluate and recall; train with another --backend"
         got = f"gradients {claims.gradients!r}"
         raise BackendError(say(f"backend {backend.name}", "operators with backward", got, todo))

@@ -30,7 +30,7 @@ def candidates(several=False, **changes):
 class FakeTrainer:
     """A trainer whose validation metric is given. A step takes 3 seconds, the validation 2."""
 
-    count_time = Trainer.count_time
+    set_used_time = Trainer.set_used_time
     ranks = ONE_PROCESS
 
     def __init__(self, config, value, clock):

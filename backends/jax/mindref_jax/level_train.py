@@ -117,8 +117,8 @@ def gather_rows(arrays: model.Params, rows: dict[str, Rows]) -> model.Params:
     The barrier makes XLA read before it writes. Then writing needs no copy of a table.
     """
     tables = {
-        name: arrays[name].at[read].get(mode="fill", fill_value=0, **UNIQUE)
-        for name, (read, *_) in rows.items()
+        name: arrays[name].at[used.read].get(mode="fill", fill_value=0, **UNIQUE)
+        for name, used in rows.items()
     }
     gathered: model.Params = jax.lax.optimization_barrier(arrays | tables)
     return gathered
@@ -127,8 +127,8 @@ def gather_rows(arrays: model.Params, rows: dict[str, Rows]) -> model.Params:
 def scatter_rows(old: model.Params, new: model.Params, rows: dict[str, Rows]) -> model.Params:
     """Return arrays after a step: tables with the written rows, other arrays as a whole."""
     tables = {
-        name: old[name].at[written].set(new[name], mode="drop", **UNIQUE)
-        for name, (_, written, _) in rows.items()
+        name: old[name].at[used.written].set(new[name], mode="drop", **UNIQUE)
+        for name, used in rows.items()
     }
     return new | tables
 

@@ -21,7 +21,7 @@ def relu_layer(x: Array, weight: Array, bias: Array, *, relu: bool) -> Array:
 
 
 def first_layer(x: Array, shared: Array, weight: Array, bias: Array, *, relu: bool) -> Array:
-    """Return `relu_layer` (B K, O) of x (B, K, D), each row followed by the shared inputs (B, I).
+    """Return `relu_layer` (B K, O) of x (B, K, D), each row followed by the shared inputs (B, J).
 
     The product with the shared inputs of a user is computed once.
     """

@@ -37,9 +37,8 @@ def attention_weights(interests: Tensor, target: Tensor, active: Tensor, power: 
     scores = torch.einsum("bkd,bd->bk", interests, target)  # label_attention-R1
     if math.isinf(power):
         return one_hot_of_largest(scores.detach(), active)  # label_attention-R6, R10
-    return masked_softmax(
-        differentiable_gaps(scores, active, power), active, 1
-    )  # label_attention-R3
+    gaps = differentiable_gaps(scores, active, power)
+    return masked_softmax(gaps, active, 1)  # label_attention-R3
 
 
 def one_hot_of_largest(scores: Tensor, active: Tensor) -> Tensor:

@@ -85,6 +85,7 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         count = int(rows.max()) + 1 if rows.numel() else 0
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
+        self.has_zero_weights = True  # possibly; `set_catalogue` examines the weights
         self.items = normal_parameter((count, width), 1 / width, weights)
         self.profile = normal_parameter((profiles, config.profile_width), 1 / width, weights)
         votes = width if config.votes == "matrix" else 0  # mind_plus-R8

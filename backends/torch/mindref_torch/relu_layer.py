@@ -23,7 +23,7 @@ def relu_layer(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor
 
 @compute_in_float32
 def first_layer(x: Tensor, shared: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor:
-    """Return `relu_layer` (B K, O) of x (B, K, D), each row followed by the shared inputs (B, I).
+    """Return `relu_layer` (B K, O) of x (B, K, D), each row followed by the shared inputs (B, J).
 
     The product with the shared inputs of a user is computed once.
     """

@@ -159,7 +159,7 @@ class ViaCapsules:
         self.context_rows.backward(gradient_rows, contexts.values, number, log_weights)
 
     def backward_items(self, items: slice, d_vectors: Array) -> tuple[CapsuleTerms, CapsuleTerms]:
-        """Return the terms that `sum_item_gradients` adds to d_vectors, which becomes zero."""
+        """Set d_vectors to zero; return the terms that `sum_item_gradients` adds to it."""
         forward, gradients, contexts = self.forward, self.layer_gradients, self.forward.contexts
         d_vectors[:] = 0
         of_interests = CapsuleTerms(
@@ -182,17 +182,19 @@ class ViaCapsules:
 class CapsuleRows:
     """Buffers with a row for each capsule, of interests or of contexts."""
 
-    def __init__(self, forward: FusedForward, prefix: str, rows: int, d_bilinears: Array) -> None:
-        """Allocate the buffers. Without a matrix S, the product d_z S is d_z.
+    def __init__(
+        self, forward: FusedForward, prefix: str, num_rows: int, d_bilinears: Array
+    ) -> None:
+        """Allocate the buffers. Without a matrix S, d_z S is d_z, and `item_sums` is not used.
 
         d_bilinears: for each block of users, the part of the gradient of S from these capsules.
         """
         self.forward, self.d_bilinears = forward, d_bilinears
-        self.d_z = forward.buffer(f"{prefix}d_z", rows, forward.width)
+        self.d_z = forward.buffer(f"{prefix}d_z", num_rows, forward.width)
         self.d_projected = self.item_sums = self.d_z
         if forward.additions.learned_votes:
-            self.d_projected = forward.buffer(f"{prefix}d_projected", rows, forward.width)
-            self.item_sums = forward.buffer(f"{prefix}item_sums", rows, forward.width)
+            self.d_projected = forward.buffer(f"{prefix}d_projected", num_rows, forward.width)
+            self.item_sums = forward.buffer(f"{prefix}item_sums", num_rows, forward.width)
 
     def backward(
         self,

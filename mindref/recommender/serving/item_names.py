@@ -104,7 +104,7 @@ class ItemNames:
         return f"write a title with commas in double quotes: {csv_row}"
 
     def closest(self, name: str) -> list[str]:
-        """Return the items whose text of `texts` contains the name or is similar, by `label`."""
+        """Return `label` of the texts that contain the name, then of similar texts."""
         folded, texts = fold_title(name), self.texts
         containing = [x for x in texts if folded in x] if len(folded) >= MIN_PART else []
         similar = difflib.get_close_matches(folded, texts[:MAX_COMPARED], PROPOSED)

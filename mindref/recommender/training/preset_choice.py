@@ -89,7 +89,7 @@ def choose_preset(
         assert failure is not None  # the loop has failed for each candidate
         raise failure
     preset, trainer = chosen
-    trainer.count_time(clock() - started)
+    trainer.set_used_time(clock() - started)
     reason = f"validation {trainer.config.metric}: {', '.join(texts)}"
     return trainer, PresetChoice(preset, reason, values)
 

@@ -326,8 +326,9 @@ class Trainer(TrainingRun):
         """Prepare a training of the log `loaded`, which `plan.source` names.
 
         config: settings to train with; None: the only settings of the plan. backend: an object that
-        has joined the processes, if any. compared: all settings of which a preset is chosen, whose
-        memory is estimated; if empty, the memory is not estimated.
+        has joined the processes, if any. compared: the settings whose memory is estimated, if one
+        of several presets is chosen. None: only `config`; empty: none, as an earlier trainer
+        estimated all.
         """
         if config is None:
             (config,) = plan.configs.values()
@@ -413,11 +414,14 @@ class Trainer(TrainingRun):
                 return last.value
         return self.validate_on_first(self.state.params)
 
-    def count_time(self, seconds: float) -> None:
-        """Count all seconds since the choice of the preset began, if there is a time limit."""
+    def set_used_time(self, seconds: float) -> None:
+        """Replace the used seconds, in all processes, so that a time limit includes all candidates.
+
+        seconds: since the choice of the preset began. No-op without a time limit.
+        """
         if self.config.time_limit:
-            same = self.ranks.broadcast_from_first(lambda: seconds)
-            self.state = self.state._replace(time=self.state.time._replace(seconds=same))
+            agreed = self.ranks.broadcast_from_first(lambda: seconds)
+            self.state = self.state._replace(time=self.state.time._replace(seconds=agreed))
 
     def served_model(self) -> ServedModel:
         """Return the model of this training, which serves with the log in memory."""

@@ -184,10 +184,13 @@ def start_state(
     log, task = prepared.loaded.log, prepared.task
     served = start.served
     rows = item_table_rows(served, log, config)
-    tables = {"items": rows, "profile": profile_rows(served.vocabulary, prepared.vocabulary)}
+    rows_by_table = {"items": rows, "profile": profile_rows(served.vocabulary, prepared.vocabulary)}
 
     def mapped(earlier: Mapping[str, Array], new: Mapping[str, Array]) -> dict[str, Array]:
-        return {name: map_rows(earlier[name], tables.get(name), x) for name, x in new.items()}
+        """Return the earlier arrays; tables have the rows of the new ones."""
+        return {
+            name: map_rows(earlier[name], rows_by_table.get(name), x) for name, x in new.items()
+        }
 
     arrays = mapped(flatten(served.model.params), flatten(fresh.params))
     fill_new_values(arrays["items"], rows, log, config)
@@ -225,9 +228,9 @@ def match_rows(old: Iterable[str], new: Iterable[str], first: int) -> list[int]:
     return [index.get(name, -1) for name in new]
 
 
-def trained_rows(catalogue: Catalogue, rows: int) -> Bools:
-    """Return which rows (V,) of an item table a served catalogue uses."""
-    is_trained = np.zeros(rows, np.bool_)
+def trained_rows(catalogue: Catalogue, num_rows: int) -> Bools:
+    """Return which rows (V,) of an item table are trained: a served catalogue uses no others."""
+    is_trained = np.zeros(num_rows, np.bool_)
     is_trained[catalogue.rows[catalogue.weights > 0]] = True
     return is_trained
 
@@ -259,13 +262,17 @@ def map_rows(earlier: Array, rows: Ints | None, new: Array) -> Array:
 
 
 def fill_new_values(table: Array, rows: Ints, log: InteractionLog, config: Config) -> None:
-    """Set the rows of new feature values to the mean of the known rows of their feature."""
-    stop = len(log.item_ids)
+    """Set the rows of new feature values to the mean of the known rows of their feature.
+
+    rows (V,): row of each table row in the earlier table, -1 for a new one.
+    """
+    stop = len(log.item_ids)  # the rows of feature values are behind those of ids
     for feature in select_features(log.item_features, config.item_features, "item"):
         start, stop = stop, stop + len(feature.values)
-        values, is_new = table[start:stop], rows[start:stop] < 0
+        feature_rows = table[start:stop]  # a view: the table changes
+        is_new = rows[start:stop] < 0
         if is_new.any() and not is_new.all():
-            values[is_new] = values[~is_new].mean(axis=0)  # model-R57
+            feature_rows[is_new] = feature_rows[~is_new].mean(axis=0)  # model-R57
 
 
 def fill_new_items(table: Array, rows: Ints, catalogue: Catalogue) -> None:
