@@ -70,7 +70,7 @@ class TrainingEvents:
             check_callback(callback)
         self.callbacks = [*before, *callbacks]
         self.error: BaseException | None = None  # raised by a callback
-        self.is_ended = False  # by a callback
+        self.ended_by_callback = False
 
     def hooks(self, hooks: Hooks | None = None) -> Hooks:
         """Return hooks that call these hooks, then the callbacks."""
@@ -85,7 +85,7 @@ class TrainingEvents:
             self.send("on_validation", validation)
 
         def stop() -> bool:
-            return first.stop() or self.is_ended or self.error is not None
+            return first.stop() or self.ended_by_callback or self.error is not None
 
         return first._replace(on_step=on_step, on_validation=on_validation, stop=stop)
 
@@ -101,18 +101,19 @@ class TrainingEvents:
                 error.add_note(f"raised by the callback {callback_name(callback)}.{event}")
                 self.error = self.error or error
                 continue
-            self.is_ended |= event == "on_validation" and result is True  # callbacks-R3
+            self.ended_by_callback |= event == "on_validation" and result is True  # callbacks-R3
 
     def train(self, trainer: TrainingRun, hooks: Hooks | None = None) -> bool:
-        """Train; return whether the training has ended. False: a signal or a hook stopped it.
+        """Train; return whether the training has ended: after its last step, or by a callback.
 
-        Raises the error of a callback after the state is saved.
+        False: a signal or one of `hooks` stopped it. Raises the error of a callback after the state
+        is saved.
         """
         is_finished = trainer.train(self.hooks(hooks)).finished
         self.raise_error(trainer)
-        if self.is_ended and not is_finished:
+        if self.ended_by_callback and not is_finished:
             trainer.stopped_by = STOPPED
-        return is_finished or self.is_ended
+        return is_finished or self.ended_by_callback
 
     def end(self, report: dict[str, object] | None) -> None:
         """Send the end. Raises the error of a callback."""

@@ -191,11 +191,13 @@ def count_possible(
 
     protocol: of the cases. If times are missing, the kind is unknown.
     """
-    is_longer = extends(log, protocol, training)
+    is_later_state = extends(log, protocol, training)
     if log.times is None or training.last_time is None:
-        is_short = cases.histories.lengths == 1
-        return int(np.count_nonzero(is_short)) if is_longer else len(cases.users), "unknown"
-    if is_longer:
+        if not is_later_state:
+            return len(cases.users), "unknown"
+        # a target after one behaviour; see `count_trained_validation_targets`
+        return int(np.count_nonzero(cases.histories.lengths == 1)), "unknown"
+    if is_later_state:
         return count_trained_validation_targets(log, cases, training), "possible"
     first_targets = log.interactions.offsets[cases.users] + cases.histories.lengths
     return int(np.count_nonzero(log.times[first_targets] <= training.last_time)), "possible"

@@ -208,7 +208,7 @@ class CapsuleRows:
         number: of the block of users. log_weights: None without log weights.
         """
         forward, d_z = self.forward, self.d_z[rows.rows]
-        d_projected = self.d_projected[rows.rows]
+        d_projected = self.d_projected[rows.rows]  # without S, the same rows as d_z
         squash_capsules_backward(
             rows.slots, values.unit[-1], values.across[-1], values.along[-1], rows.d_capsules, d_z
         )

@@ -256,14 +256,14 @@ def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
 
 @contextmanager
 def exporter_errors(kind: str) -> Iterator[None]:
-    """Convert any error of a framework into a BackendError."""
+    """Convert an error of a framework into a BackendError; not MemoryError or a full disk."""
     try:
         yield
     except (MindrefError, MemoryError):
         raise
     except FOREIGN_ERRORS as error:
         if isinstance(error, OSError) and error.errno in atomic.FULL:
-            # faults-R1: an error of the folder
+            # faults-R1: without the name of a file, the caller names the output folder
             raise OSError(error.errno, error.strerror) from error
         got = " ".join(f"{type(error).__name__}: {error}".split())
         todo = f"another version may do; {INSTALL.get(kind, '')}"

@@ -91,14 +91,20 @@ class WarmStart(NamedTuple):
     def facts(self, rows: Ints, items: int, used: int) -> dict[str, object]:
         """Return the entry `start_from` of config.json.
 
-        rows (V,): the row of each row of the new item table in the earlier table, -1 for a new row.
-        items: the number of items. used: the number of items with an interaction, the first ones.
+        rows (V,): the row of each row of the new item table in the earlier table; -1 for a row that
+        is new or was not trained. items: the number of items. used: the number of items with an
+        interaction, the first ones.
         """
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
         num_known = int(np.count_nonzero(rows[:items] >= 0))
-        counts = {"items": num_known, "new_items": items - num_known}
-        total, num_used = (int(np.count_nonzero(x)) for x in (self.trained_items, rows[:used] >= 0))
-        counts |= {"trained_items": total, "left_out_items": total - num_used}
+        num_trained = int(np.count_nonzero(self.trained_items))
+        num_trained_and_used = int(np.count_nonzero(rows[:used] >= 0))
+        counts = {
+            "items": num_known,
+            "new_items": items - num_known,
+            "trained_items": num_trained,
+            "left_out_items": num_trained - num_trained_and_used,
+        }
         start = {"run": self.location, "model": digest, "step": self.served.step, **counts}
         trained_on = [asdict(x) for x in self.trainings(digest)]
         return {**start, "trained_on": trained_on}  # model-R59, R62
