@@ -292,11 +292,13 @@ def fill_new_items(table: Array, rows: Ints, catalogue: Catalogue) -> None:
     if is_new.all():
         return
     if is_new.any():
-        id_rows[is_new] = id_rows[~is_new].mean(axis=0)  # model-R57
-    new_rows, weights = catalogue.rows[is_new, 1:], catalogue.weights[is_new, 1:]
+        id_rows[is_new] = id_rows[~is_new].mean(axis=0)  # model-R57; kept without features
+    # column 0 has the id rows, the others those of features
+    feature_rows, weights = catalogue.rows[is_new, 1:], catalogue.weights[is_new, 1:]
     totals = weights.sum(axis=1)
     has_features = totals > 0
     vectors = np.zeros((int(has_features.sum()), table.shape[1]), table.dtype)
-    for row, weight in zip(new_rows[has_features].T, weights[has_features].T, strict=True):
-        vectors += weight[:, None] * table[row]
+    columns = zip(feature_rows[has_features].T, weights[has_features].T, strict=True)
+    for column_rows, column_weights in columns:
+        vectors += column_weights[:, None] * table[column_rows]
     id_rows[np.flatnonzero(is_new)[has_features]] = vectors / totals[has_features, None]
