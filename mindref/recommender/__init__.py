@@ -70,11 +70,11 @@ class MIND:
 
     config: Config  # every setting: of the parameters, or of the last training
     split: str  # splits the log, unless `fit` names another
+    _params: dict[str, Any]  # the arguments as passed
 
     @check_arguments
     def __init__(self, preset: str = DEFAULT_PRESET, **settings: object) -> None:
-        self._params: dict[str, Any] = {}  # the arguments as passed
-        self.set_params(preset=preset, **settings)
+        self._apply({"preset": preset, **settings})
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._rng: np.random.Generator | None = None  # of logits that are drawn per call
@@ -95,13 +95,16 @@ class MIND:
         not changed. Raises ConfigError, which is a ValueError, for an unknown name or a bad value;
         then nothing is changed.
         """
-        changed = {**self._params, **params}
-        preset = changed["preset"]
-        settings = {name: value for name, value in changed.items() if name != "preset"}
+        self._apply({**self._params, **params})
+        return self
+
+    def _apply(self, params: dict[str, Any]) -> None:
+        """Set all parameters, unless one is invalid."""
+        preset = params["preset"]
+        settings = {name: value for name, value in params.items() if name != "preset"}
         self.config = Config.of(preset, settings)
         self.split = default_protocol(preset)
-        self._params = changed
-        return self
+        self._params = params
 
     def __repr__(self) -> str:
         """Return the call that makes this estimator: what differs from the preset.

@@ -23,7 +23,8 @@ from mindref.run.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
 IN_MEMORY = "memory"  # arrays or a DataFrame, which cannot be read again
-SYNTHETIC = ("seed", "users", "items")  # options of the built-in catalogue
+SYNTHETIC = {"seed": 0, "users": 2000, "items": 1000}
+"""Options of the built-in catalogue, with their defaults."""
 
 
 class LoadedLog(NamedTuple):
@@ -81,7 +82,10 @@ class Source:
             if unknown:
                 got = f"none, and {', '.join(unknown)}"
                 raise ConfigError(say("data", "a log for the reading options", got))
-            synthetic = make_synthetic_log(**self.options)
+            numbers = {**SYNTHETIC, **self.options}
+            synthetic = make_synthetic_log(
+                seed=numbers["seed"], users=numbers["users"], items=numbers["items"]
+            )
             return LoadedLog(synthetic.log, synthetic.true_interests)
         from mindref.data.readers import FeatureNames, read_log
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ from mindref_jax.devices import compute_on
 Result: TypeAlias = jax.Array | tuple[jax.Array, jax.Array]
 """The result of an operator; of routing, the capsules and the coupling weights."""
 
+Out = TypeVar("Out")
 Numbers: TypeAlias = frozenset[tuple[str, Hashable]]
 """Names and values of the keyword-only arguments, as a static argument of jax.jit."""
 
@@ -123,7 +124,7 @@ def check_arguments(
     for x in arrays:
         if x.dtype.kind not in "fiub":
             raise ShapeError(f"{stem}: expected a dtype that JAX supports, got {x.dtype}")
-    OPERATORS[stem].check(*arrays, **numbers)
+    call(OPERATORS[stem].check, arrays, frozenset(numbers.items()))
     return [convert_integers(x) for x in arrays]
 
 
@@ -143,9 +144,9 @@ def static_numbers(stem: str, numbers: Mapping[str, Hashable], **replaced: Hasha
     return frozenset({**OPERATORS[stem].defaults, **numbers, **replaced}.items())
 
 
-def compute_operator(operator: Operator, arrays: Sequence[Array], numbers: Numbers) -> Result:
-    """Return the result of an operator with hashable numbers, which jax.jit treats as static."""
-    return operator.function(*arrays, **dict(numbers))
+def call(function: Callable[..., Out], arrays: Sequence[Array], numbers: Numbers) -> Out:
+    """Call an operator, or its check; jax.jit treats a frozenset of numbers as static."""
+    return function(*arrays, **dict(numbers))
 
 
 def compute_vjp(
@@ -160,7 +161,7 @@ def compute_vjp(
         arguments = list(arrays)
         for index, x in zip(indices, inputs, strict=True):
             arguments[index] = x
-        out = compute_operator(operator, arguments, numbers)
+        out = call(operator.function, arguments, numbers)
         return out[0] if isinstance(out, tuple) else out
 
     out, vjp = jax.vjp(function, *(arrays[index] for index in indices))
@@ -168,7 +169,7 @@ def compute_vjp(
 
 
 COMPILED = {
-    stem: jax.jit(partial(compute_operator, operator), static_argnums=1)
+    stem: jax.jit(partial(call, operator.function), static_argnums=1)
     for stem, operator in OPERATORS.items()
 }
 GRADIENTS = {

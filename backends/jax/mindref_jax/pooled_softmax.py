@@ -63,7 +63,6 @@ def pooled_softmax(
     products = products.reshape(users, count, len(negatives))  # (B, K, S)
     target_scores = pool_scores(target_products, active, float(sharpness))  # 3 (B, 1)
     target_logits = target_scores[:, 0] - target_log_expected  # 4, pooled_softmax-R6
-    # pooled_softmax-R25
     target_logits = nan_unless_finite(target_logits, products, negative_log_expected)
     hidden = negative_ids == target_ids[:, None]  # (B, S) pooled_softmax-R7
     if sharpness == 1:  # log-sum-exp over interests and log-sum-exp over negatives are one
