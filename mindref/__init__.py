@@ -12,7 +12,7 @@ order of the data flow:
     run          the run directory: checkpoints, metadata, item table, report
     evaluation   metrics, top-n lists, interest statistics, baselines
     recall       exact or approximate search, merged over the interests of a user
-    recommender  the Python interface: `MIND`, `load`
+    recommender  the Python interface: `Recommender`, `MIND`, `load`
     conformance  tests for other implementations
     study        watch and change each step of the algorithm; exercises
     experiments  comparisons of models and ablations of settings, with intervals and tests
@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mindref.recommender import MIND, load
+    from mindref.recommender import MIND, Recommender, load
 
-__all__ = ["MIND", "load", "__version__"]
+__all__ = ["MIND", "Recommender", "load", "__version__"]
 
 logging.getLogger("mindref").addHandler(logging.NullHandler())  # callbacks-R9
 """The logger of the Python interface. It prints nothing unless the program configures `logging`."""
@@ -40,7 +40,7 @@ logging.getLogger("mindref").addHandler(logging.NullHandler())  # callbacks-R9
 
 def __getattr__(name: str) -> Any:
     """Import the recommender on first use, because it imports NumPy."""
-    if name in ("MIND", "load"):
+    if name in ("MIND", "Recommender", "load"):
         from mindref import recommender
 
         return getattr(recommender, name)

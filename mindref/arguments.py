@@ -41,7 +41,7 @@ UNCHECKED = (
     "Table",
     "Columns",
     "FeatureNames",
-    "MIND",
+    "Recommender",
     "Index",
     "Origin",
     "ListRequest",

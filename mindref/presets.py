@@ -5,6 +5,7 @@ Spec: specs/model.md (mind and paper), specs/mind_plus.md (best and sparse).
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from mindref.data.protocols import PROTOCOLS
@@ -20,6 +21,9 @@ PLUS: dict[str, Any] = {
     "learning_rate": 1e-2,
     "steps": 6000,
 }
+
+DEFAULT_PRESET = "best"
+"""Of `mindref.Recommender`, if neither a preset nor a model is named."""
 
 AUTO = "auto"
 """In place of a preset: `mindref train` chooses one (recommender/training/preset_choice.py)."""
@@ -52,6 +56,11 @@ The values of `best` and `sparse` were measured: specs/evidence.md."""
 
 PROTOCOLS_BY_PRESET: dict[str, str] = {"paper": "paper"}
 """Protocol of a preset, if it is not the default: model-R24."""
+
+
+def preset_or_default(preset: str | None, settings: Container[str]) -> str:
+    """Return the preset; if none is named, DEFAULT_PRESET, or "mind" if a model is named."""
+    return preset or ("mind" if "model" in settings else DEFAULT_PRESET)  # model-R67
 
 
 def default_protocol(preset: str | None) -> str:

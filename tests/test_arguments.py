@@ -77,6 +77,7 @@ def calls(trained, tmp_path, monkeypatch):
     frame = {"user": ids, "item": ids, "time": np.arange(3)}
     return {
         "MIND": (mindref.MIND, {"preset": "mind", "width": 8}),
+        "Recommender": (mindref.Recommender, {"preset": None, "width": 8}),
         "fit": (mindref.MIND(**SETTINGS).fit, {
             "data": log(), "split": "leave_last_out", "run": None, "exclude_seen": True,
             "device": "cpu", "start_from": None, "keep_moments": False, "callbacks": (),
@@ -154,14 +155,14 @@ def calls(trained, tmp_path, monkeypatch):
 UNTESTED = {("export_run", "kind")}
 """The export loads onnxruntime, which takes seconds, before other arguments are tested."""
 NAMES = (
-    "MIND", "fit", "fit of a file", "save", "interests", "recommend", "recommend_many",
-    "similar_items", "set_params", "MIND.load", "load", "Config.of", "load_backend", "read_log",
-    "from_arrays", "from_dataframe", "evaluate_run", "recall_lists", "recall_all", "export_run",
-    "export_vectors", "build_index", "open_index",
+    "MIND", "Recommender", "fit", "fit of a file", "save", "interests", "recommend",
+    "recommend_many", "similar_items", "set_params", "MIND.load", "load", "Config.of",
+    "load_backend", "read_log", "from_arrays", "from_dataframe", "evaluate_run", "recall_lists",
+    "recall_all", "export_run", "export_vectors", "build_index", "open_index",
 )  # fmt: skip
 EXPORT = "mindref.recommender.export.export_run"
 RECALLED = "tests.list_requests.recalled"  # makes a ListRequest, whose fields are checked
-SET_PARAMS = "mindref.recommender.MIND.set_params"
+SET_PARAMS = "mindref.recommender.Recommender.set_params"
 
 
 def outcome(function, keywords):
@@ -284,9 +285,9 @@ def test_each_parameter_of_each_checked_function_has_a_call(calls):
 
 @pytest.mark.rules("model-R64")
 def test_the_public_methods_are_checked():
-    public = [name for name in vars(mindref.MIND) if not name.startswith("_")]
-    functions = {name: getattr(mindref.MIND, name) for name in public}
-    functions |= {"load": mindref.load, "__init__": mindref.MIND.__init__}
+    public = [name for name in vars(mindref.Recommender) if not name.startswith("_")]
+    functions = {name: getattr(mindref.Recommender, name) for name in public}
+    functions |= {"load": mindref.load, "__init__": mindref.Recommender.__init__}
     unchecked = {
         name
         for name, f in functions.items()

@@ -73,14 +73,22 @@ def print_history_table(buckets: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def report_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return warnings, metrics by ties, interest statistics, untrained items and counts."""
+    """Return model, warnings, metrics by ties, interest statistics, untrained items and counts."""
     return [
+        *model_lines(report),
         *(f"Warning: {line}" for line in report["baseline_warnings"]),
         *tie_lines(report["by_tie"]),
         *interests_lines(report["interests"]),
         *untrained_lines(report["untrained"]),
         *note_lines(report["notes"], hidden=report["exclude_seen"]),
     ]
+
+
+def model_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return one line that names the model and how to train MIND; an empty list for MIND."""
+    if "train_mind" not in report:
+        return []
+    return [f"model: {report['model']}; to train MIND itself: {report['train_mind']}"]  # model-R66
 
 
 def tie_lines(groups: Mapping[str, Mapping[str, float]]) -> list[str]:

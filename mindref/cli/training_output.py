@@ -246,7 +246,7 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
     elif not summary["metrics"]:
         count = len(trainer.prepared.loaded.log.interactions.values)
         print_stdout(f"not evaluated: all {count:,} interactions are training data (--split none)")
-        print_stdout(*reports.untrained_lines(summary["untrained"]))
+        print_stdout(*reports.model_lines(summary), *reports.untrained_lines(summary["untrained"]))
         words += [run]
     else:
         reports.print_metrics(summary["metrics"]["test"], summary["cases"])

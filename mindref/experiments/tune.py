@@ -20,8 +20,7 @@ from mindref.experiments.compare import ModelTrials, arm_trials, best_trial
 from mindref.experiments.results import FORMAT, TunedTrial, TuningResult, describe_log
 from mindref.experiments.runs import ExperimentRuns
 from mindref.models.registry import RECALL_FAMILIES
-from mindref.presets import PRESETS
-from mindref.recommender import DEFAULT_PRESET
+from mindref.presets import PRESETS, preset_or_default
 from mindref.recommender.training.preset_choice import find_candidates
 from mindref.run import checkpoint, files, report
 from mindref.run.stored_json import check_json, number_range
@@ -150,7 +149,8 @@ def setting_words(preset: str, config: Config) -> list[str]:
     base, values = Config.of(preset).to_dict(), config.to_dict()
     changed = {name: x for name, x in values.items() if x != base[name]}  # experiments-R26
     # with --model, the default preset need not be named
-    words = [] if preset == DEFAULT_PRESET and "model" in changed else ["--preset", preset]
+    is_default = "model" in changed and preset == preset_or_default(None, changed)
+    words = [] if is_default else ["--preset", preset]
     for name, value in changed.items():
         option = name.replace("_", "-")
         if isinstance(value, bool):

@@ -22,6 +22,7 @@ class FamilyEntry(NamedTuple):
     reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
 
+MIND_COMMAND = "mindref train --preset mind, or mindref.MIND() in Python"
 STEPS = ("time_limit",)
 """Settings of the families that are trained by steps, besides those that all families accept."""
 VECTOR_LOSS = (*STEPS, "adam", "temperature", "normalise", "init_scale")
@@ -101,6 +102,14 @@ def uses_setting(model: str, setting: str) -> bool:
     """Return whether a family uses a setting of Config."""
     families = families_using(setting)
     return not families or model in families
+
+
+def describe_model(model: str) -> dict[str, str]:
+    """Return the entries of a report: the model, and how to train MIND if the model is another."""
+    return {
+        "model": model,
+        **({} if model == "mind" else {"train_mind": MIND_COMMAND}),
+    }  # model-R66
 
 
 def is_reranker(model: object) -> bool:

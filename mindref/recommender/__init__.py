@@ -1,6 +1,7 @@
 """The Python interface: fit a model to a log, then compute interests and recommendations.
 
-MIND               the estimator: fit, save, load, interests, recommend, similar_items
+Recommender        the estimator: fit, save, load, interests, recommend, similar_items
+MIND               the same estimator, whose model is MIND by default
 callbacks          objects that receive the events of a training, and may end it; log messages
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
 training           from a log to a run directory: plan, start, steps, report
@@ -18,7 +19,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from mindref.data.frames import id_as_text
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, MindrefError, say, value_text
 from mindref.models.serving import Interests
-from mindref.presets import default_protocol
+from mindref.presets import PRESETS, default_protocol, preset_or_default
 from mindref.process.threads import limit_blas_threads
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
@@ -50,18 +51,18 @@ from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint, report
 from mindref.run.source import open_fit_data
 
-__all__ = ["MIND", "Recommendation", "Recommendations", "load"]
-
-DEFAULT_PRESET = "mind"
+__all__ = ["MIND", "Recommendation", "Recommendations", "Recommender", "load"]
 
 
-class MIND:
-    """The multi-interest network with dynamic routing, from a log to recommendations.
+class Recommender:
+    """A recommender of any model and preset, from a log to recommendations.
 
-    Spec: specs/model.md. Source: Li et al., CIKM 2019. Settings by name as in `mindref train`, for
-    example `MIND(interests=4, window=20, steps=2000)`; `preset="paper"` follows the paper.
+    Spec: specs/model.md. Settings by name as in `mindref train`, for example
+    `Recommender("sparse", steps=2000)` or `Recommender(model="item_knn")`. The settings that are
+    not named are those of the preset; without a preset, of DEFAULT_PRESET of `mindref.presets`. If
+    `model` is named without a preset, they are those of the preset "mind".
 
-        model = MIND(steps=300).fit("ratings.dat")
+        model = Recommender(steps=300).fit("ratings.dat")
         model.recommend(["2571", "589"], n=5)   # a history of item ids, oldest first
 
     `config` has the value of every setting. `get_params`, `set_params` and scikit-learn's `clone`
@@ -72,8 +73,10 @@ class MIND:
     split: str  # splits the log, unless `fit` names another
     _params: dict[str, Any]  # the arguments as passed
 
+    _default_preset: ClassVar[str | None] = None  # of the class
+
     @check_arguments
-    def __init__(self, preset: str = DEFAULT_PRESET, **settings: object) -> None:
+    def __init__(self, preset: str | None = None, **settings: object) -> None:
         self._apply({"preset": preset, **settings})
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
@@ -100,8 +103,8 @@ class MIND:
 
     def _apply(self, params: dict[str, Any]) -> None:
         """Set all parameters, unless one is invalid."""
-        preset = params["preset"]
         settings = {name: value for name, value in params.items() if name != "preset"}
+        preset = preset_or_default(params["preset"], settings)
         self.config = Config.of(preset, settings)
         self.split = default_protocol(preset)
         self._params = params
@@ -112,9 +115,10 @@ class MIND:
         After a `fit` with a start, `config` has the settings of the training, not this call.
         """
         preset = self._params["preset"]
-        base, values = Config.of(preset).to_dict(), self.config.to_dict()
+        base = Config.of(preset_or_default(preset, self._params)).to_dict()
+        values = self.config.to_dict()
         changed = [f"{k}={values[k]!r}" for k in self._params if k in base and values[k] != base[k]]
-        words = [f"preset={preset!r}"] * (preset != DEFAULT_PRESET) + changed
+        words = [f"preset={preset!r}"] * (preset != self._default_preset) + changed
         return f"{type(self).__name__}({', '.join(words)})"
 
     @check_arguments
@@ -128,11 +132,11 @@ class MIND:
         run: str | Path | None = None,
         exclude_seen: bool = True,
         device: str = "cpu",
-        start_from: str | Path | MIND | None = None,
+        start_from: str | Path | Recommender | None = None,
         keep_moments: bool = False,
         callbacks: Sequence[object] = (),
         **reading: object,
-    ) -> MIND:
+    ) -> Self:
         """Train, evaluate on the test cases (`self.report`), and return self.
 
         data: a path, a DataFrame of any library, a mapping of columns, or an InteractionLog. Also
@@ -140,7 +144,7 @@ class MIND:
         split: by default that of `start_from`; else paper with the preset "paper", or
         leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
         start_from: a run or a trained model whose parameters are the start. Its settings are used
-        unless `MIND(...)` names others; `config` has them after the training, `get_params` not.
+        unless the constructor named others; `config` has them after the training, `get_params` not.
         keep_moments: also start from the moments of the run.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
@@ -160,7 +164,7 @@ class MIND:
         source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen)
         plan = TrainingPlan(
-            {preset: config},
+            {preset_or_default(preset, settings): config},
             source,
             split,
             exclude_seen=exclude_seen,
@@ -200,7 +204,8 @@ class MIND:
     def served(self) -> ServedModel:
         """The trained model. Raises MindrefError before `fit` or `load`."""
         if self._served is None:
-            raise MindrefError(say("MIND", "a trained model", "none", "call fit or mindref.load"))
+            name, todo = type(self).__name__, "call fit or mindref.load"
+            raise MindrefError(say(name, "a trained model", "none", todo))
         return self._served
 
     @check_arguments
@@ -298,9 +303,19 @@ class MIND:
         warn_caller(messages)
         return similar.items
 
+    @staticmethod
+    def _shortest_params(config: Config) -> dict[str, Any]:
+        """Return the preset and the settings that give `config`, with the fewest settings."""
+        candidates, values = list[dict[str, Any]](), config.to_dict()
+        for preset in PRESETS:
+            base = Config.of(preset).to_dict()
+            changed = {name: value for name, value in values.items() if value != base[name]}
+            candidates.append({"preset": preset, **changed})
+        return min(candidates, key=len)
+
     @classmethod
     @check_arguments
-    def load(cls, run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
+    def load(cls, run: str | Path, *, device: str = "cpu", backend: str | None = None) -> Self:
         """Return the model of a run directory, with its `report` if it has one.
 
         backend: computes on `device`, by default the backend of the run. Raises RunError for a
@@ -308,32 +323,42 @@ class MIND:
         """
         model, folder = cls(), Path(run)
         model._serve(ServedModel.load(folder, backend, device), folder)
-        run_config, defaults = model.served.model.config, model.config.to_dict()
-        changed = {k: x for k, x in run_config.to_dict().items() if x != defaults[k]}
-        model.set_params(**changed)  # so `get_params` returns only what differs from the preset
+        run_config = model.served.model.config
+        model._apply(cls._shortest_params(run_config))
         identity = checkpoint.run_identity(run_config, model.served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
         return model
 
 
+class MIND(Recommender):
+    """MIND, the multi-interest network with dynamic routing: a Recommender with the preset "mind".
+
+    Source: Li et al., CIKM 2019. `MIND(interests=4, window=20)` changes settings;
+    `MIND("paper")` follows the paper.
+    """
+
+    _default_preset = "mind"
+
+    @check_arguments
+    def __init__(self, preset: str = "mind", **settings: object) -> None:
+        super().__init__(preset, **settings)
+
+
 def warn_caller(messages: Iterable[str]) -> None:
-    """Issue warnings with the line that calls the method of MIND."""
+    """Issue warnings with the line that calls the method of the estimator."""
     for message in messages:
         warnings.warn(message, UserWarning, stacklevel=4)  # the method is wrapped by its check
 
 
-def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:
+def open_start(start: object, *, keep_moments: bool) -> WarmStart:
     """Return the start of a training from a run or from a trained model. Raises MindrefError."""
     if isinstance(start, str | Path):
         check_path_argument("fit: start_from", start)
         return WarmStart.open(Path(start), keep_moments=keep_moments)
-    if not isinstance(start, MIND):
-        raise ConfigError(
-            say(
-                "start_from", "the path of a run, or a trained MIND", value_text(start, quoted=True)
-            )
-        )
+    if not isinstance(start, Recommender):
+        expected = "the path of a run, or a trained model"
+        raise ConfigError(say("start_from", expected, value_text(start, quoted=True)))
     if keep_moments:
         todo = "name the run directory of the training"
         raise ConfigError(say("keep_moments", "a run with moments", "a model in memory", todo))
@@ -341,6 +366,6 @@ def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:
 
 
 @check_arguments
-def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
-    """Return the model of a run directory. Raises as `MIND.load`."""
-    return MIND.load(run, device=device, backend=backend)
+def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) -> Recommender:
+    """Return the model of a run directory. Raises as `Recommender.load`."""
+    return Recommender.load(run, device=device, backend=backend)

@@ -29,6 +29,7 @@ from mindref.evaluation.evaluate import (
 from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
 from mindref.models import features
 from mindref.models.family import family_of
+from mindref.models.registry import describe_model
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.retrieval import ItemFilter
@@ -162,6 +163,7 @@ def evaluate_model(
     n = 10 if 10 in list_lengths else min(list_lengths)
     model_report = reports["model"]
     report = {
+        **describe_model(config.model),
         # of a fitted family, no preset is better
         "baseline_warnings": baseline_warnings(reports, n) if family.by_steps else [],
         "metrics": {which: {name: x.metrics for name, x in reports.items()}},

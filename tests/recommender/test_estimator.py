@@ -2,7 +2,8 @@
 
 import pytest
 
-from mindref import MIND, load
+from mindref import MIND, Recommender, load
+from mindref.cli.reports import model_lines, report_lines
 from mindref.config import Config
 from mindref.errors import ConfigError
 from tests.runs import SMALL
@@ -55,6 +56,7 @@ def test_a_refused_parameter_changes_nothing(change, message):
     assert model.config == Config.of("mind", {"width": 8})
 
 
+@pytest.mark.rules("model-R67")
 @pytest.mark.parametrize(
     ("model", "text"),
     [
@@ -64,6 +66,13 @@ def test_a_refused_parameter_changes_nothing(change, message):
         (MIND("paper", window=10, power="inf"), "MIND(preset='paper', window=10)"),
         (MIND(hidden=[8], time_limit="2m"), "MIND(hidden=(8,), time_limit=120.0)"),
         (MIND(power=2), "MIND(power=2.0)"),
+        (Recommender(), "Recommender()"),
+        (Recommender("mind"), "Recommender(preset='mind')"),
+        (Recommender(model="item_knn"), "Recommender(model='item_knn')"),
+        (
+            Recommender(width=8).set_params(model="youtube_dnn"),
+            "Recommender(width=8, model='youtube_dnn')",
+        ),
     ],
 )
 def test_repr_shows_what_differs_from_the_preset(model, text):
@@ -71,11 +80,20 @@ def test_repr_shows_what_differs_from_the_preset(model, text):
     assert eval(text).config == model.config
 
 
-def test_a_loaded_model_has_the_parameters_of_its_run(tmp_path):
-    MIND("paper", **SMALL, logits="keyed", backend="numpy").fit(users=60, run=tmp_path / "run")
+@pytest.mark.rules("model-R66")
+@pytest.mark.parametrize("preset", ["paper", "best"])
+def test_a_loaded_model_has_the_parameters_of_its_run(preset, tmp_path):
+    settings = {**SMALL, "backend": "numpy"}
+    report = MIND(preset, **settings).fit(users=60, run=tmp_path / "run").report
+    hint = "to train MIND itself: mindref train --preset mind, or mindref.MIND() in Python"
+    expected = {"paper": ("mind", []), "best": ("mind_plus", [f"model: mind_plus; {hint}"])}[preset]
+    assert (report["model"], model_lines(report)) == expected
+    assert report_lines(report)[: len(expected[1])] == expected[1]
     model = load(tmp_path / "run")
+    assert type(model) is Recommender
+    assert model.get_params()["preset"] == preset
     fitted = model.config
-    assert MIND(**model.get_params()).config == fitted
+    assert Recommender(**model.get_params()).config == MIND(**model.get_params()).config == fitted
     assert eval(repr(model)).config == fitted
     before = model.recommend(["article-0001"], n=3)
     model.set_params(width=4)
@@ -107,11 +125,11 @@ def test_scikit_learn_clones_the_estimator():
     from sklearn import base
     from sklearn.model_selection import ParameterGrid
 
-    model = MIND("best", hidden=[8], window=3)
-    copy = base.clone(model)
-    assert copy.get_params() == model.get_params()
-    assert copy.config == model.config
-    assert copy is not model
+    for model in (Recommender(hidden=[8]), MIND("best", hidden=[8], window=3)):
+        copy = base.clone(model)
+        assert copy.get_params() == model.get_params()
+        assert (type(copy), copy.config) == (type(model), model.config)
+        assert copy is not model
     grid = ParameterGrid({"window": [2, 4]})
     windows = [base.clone(model).set_params(**params).config.window for params in grid]
     assert windows == [2, 4]

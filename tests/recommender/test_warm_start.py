@@ -235,7 +235,7 @@ def test_fit_starts_from_a_model_or_a_run_with_its_settings(tmp_path):
     assert (follow.served.facts["protocol"], follow.config.steps) == ("none", 2)
     for settings, start_from, message in (
         ({"width": 32}, model, "width 8, got width 32"),
-        ({}, 3, "start_from: expected the path of a run, or a trained M"),
+        ({}, 3, "start_from: expected the path of a run, or a trained model, got 3"),
         ({}, mindref.MIND(), "a trained model, got none"),
     ):
         with pytest.raises(MindrefError, match=message):

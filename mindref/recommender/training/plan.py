@@ -16,7 +16,7 @@ from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
-from mindref.presets import AUTO, PRESETS, default_protocol
+from mindref.presets import AUTO, PRESETS, default_protocol, preset_or_default
 from mindref.process.memory import usable_memory
 from mindref.recommender.held_out import check_start_split
 from mindref.recommender.training.memory_estimate import check_training_memory, count_parameters
@@ -145,18 +145,22 @@ def plan_training(
 
 
 def plan_fit(
-    preset: str, settings: Mapping[str, object], protocol: str | None, start: WarmStart | None
+    preset: str | None,
+    settings: Mapping[str, object],
+    protocol: str | None,
+    start: WarmStart | None,
 ) -> tuple[Config, str]:
-    """Return the settings and the protocol of `MIND.fit`. Raises ConfigError or RunError.
+    """Return the settings and the protocol of `Recommender.fit`. Raises ConfigError or RunError.
 
     With a start, the settings are those of its run, changed by the preset and by `settings`.
     """
     if start is None:
+        preset = preset_or_default(preset, settings)
         protocol, config = protocol or default_protocol(preset), Config.of(preset, settings)
         check_without_validation(protocol, config, has_steps="steps" in settings, todo=PYTHON_STEPS)
         return config, protocol
     facts = start.served.facts
-    protocol, changes = protocol or facts["protocol"], {**PRESETS[preset], **settings}
+    protocol, changes = protocol or facts["protocol"], {**PRESETS.get(preset or "", {}), **settings}
     config = settings_of_run(start.config, facts, changes, protocol, todo=PYTHON_STEPS)
     start.check(config)
     return config, protocol

@@ -22,6 +22,7 @@ from mindref.evaluation.evaluate import tied_targets
 from mindref.models import features
 from mindref.models.family import FamilyConfig, check_trainable, family_of
 from mindref.models.parameters import Catalogue, copy_params
+from mindref.models.registry import describe_model
 from mindref.models.servable_items import count_untrained, find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
 from mindref.recommender.evaluate_run import (
@@ -458,6 +459,7 @@ class Trainer(TrainingRun):
             untrained = count_untrained(self.served_catalogue, test.targets)
             counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
             facts = {"split": NO_SPLIT, "metrics": {}, "cases": 0, "untrained": counts}
+            facts |= describe_model(self.config.model)
             ending = {**self.ending(), "validations": validations, "warnings": self.warnings}
             return self.save_report({**facts, **ending})
         evaluated = self.evaluation_set(
