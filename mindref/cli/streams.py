@@ -49,19 +49,13 @@ def warn_unfinished(run: Path) -> None:
 
     The runs of an experiment have no report.
     """
-    from mindref.cli.run_settings import read_run_config
     from mindref.experiments.runs import PROGRESS_FILE
     from mindref.run import array_files, report
-    from mindref.run.source import IN_MEMORY
 
     if (run / PROGRESS_FILE).exists() or (run / report.NAME).exists():
         return
     if (run / array_files.STATE).exists():
-        source = read_run_config(run).get("source")
-        in_memory = isinstance(source, dict) and source.get("place") == IN_MEMORY
         command = f"mindref train --resume {shlex.quote(str(run))}"
-        if in_memory:
-            command += " --data FILE"
         print_as_warnings([f"the training of {run} is not finished; {command} continues it"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, Unpack
@@ -28,6 +29,7 @@ from mindref.data.side_info import SideInfo
 from mindref.data.times import is_missing_value, times_as_seconds, unmasked_array
 from mindref.errors import FOREIGN_ERRORS, DataError, say, value_text
 
+INTEGER = re.compile("0|-?[1-9][0-9]{0,17}")  # as Python writes it, below 10^18
 MISSING_ADVICE = "drop the rows without an id, as with dropna()"
 Values = Mapping[Any, str | Sequence[str]]  # id -> its value or values of a feature
 Array = npt.NDArray[np.generic]
@@ -72,7 +74,26 @@ def from_arrays(
     )
     log = assemble_log(reading, KeepOptions(**keep))  # data-R24
     notes = {**log.notes, "lines": num_rows}
-    return replace(log, notes=notes, hints=tuple(time_hints(log, "times in seconds")))
+    return replace(
+        log,
+        notes=notes,
+        hints=tuple(time_hints(log, "times in seconds")),
+        integer_ids=integer_ids({"user": (users, log.user_ids), "item": (items, log.item_ids)}),
+    )
+
+
+def integer_ids(columns: Mapping[str, tuple[npt.ArrayLike, Sequence[str]]]) -> tuple[str, ...]:
+    """Return the columns whose ids are integers of 64 bits: kind -> values and the ids of the log.
+
+    An unused item (`keep_unused_items`) may have a text as its id.
+    """
+    kinds = []
+    for kind, (values, ids) in columns.items():
+        array = np.asarray(values)
+        is_integer = array.dtype.kind in "iu" or all(isinstance(x, int) for x in array.tolist())
+        if is_integer and all(INTEGER.fullmatch(name) for name in ids):  # data-R94
+            kinds.append(kind)
+    return tuple(kinds)
 
 
 @check_arguments

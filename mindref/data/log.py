@@ -93,6 +93,7 @@ class InteractionLog:
     notes: Mapping[str, int] = field(default_factory=dict)  # counts, by `assemble.NOTES`
     bad_lines: Sequence[str] = ()  # the first damaged lines: file, line number, reason
     hints: Sequence[Hint] = ()  # of the reader
+    integer_ids: Sequence[str] = ()  # item, user: ids that were integers in memory (data-R94)
 
     @property
     def num_used_items(self) -> int:

@@ -27,7 +27,7 @@ FORMATS = ("table", "tsv", "jsonl", "json")
 class Recommendation(NamedTuple):
     """An item of a list, and the interest that has its best score."""
 
-    item: str  # external id
+    item: str | int  # external id; an integer if it was one in the data of `fit`
     title: str  # empty where unknown
     score: float
     interest: int  # from 0
@@ -47,7 +47,7 @@ class UserList(NamedTuple):
 class SimilarList(NamedTuple):
     """The items that are similar to an item."""
 
-    item: str  # external id
+    item: str | int  # external id
     title: str
     items: list[Recommendation]  # score: cosine
 
@@ -129,7 +129,7 @@ def list_to_tsv(answer: UserList) -> list[str]:
     """Return a list as lines of TSV; tabs and line ends in ids and titles are escaped."""
     user = escape(answer.user)
     return [
-        tsv_line(user, rank, escape(x.item), f"{x.score:.6g}", x.interest, escape(x.title))
+        tsv_line(user, rank, escape(str(x.item)), f"{x.score:.6g}", x.interest, escape(x.title))
         for rank, x in enumerate(answer.items, 1)
     ]
 
@@ -153,17 +153,22 @@ def write_table(stream: TextIO, answer: UserList) -> None:
         reason = "no allowed item" if answer.length else "no known behaviour"  # recall-R51
         stream.write(f"  no items: {reason}\n")
     ranked = list(enumerate(answer.items, 1))
-    wide = max((len(printable(x.item)) for x in answer.items), default=0)
+    wide = id_width(answer.items)
     for interest in sorted({x.interest for x in answer.items}):
         if not by_scores:
             stream.write(f"interest {interest}\n")
         write_rows(stream, [(rank, x) for rank, x in ranked if x.interest == interest], wide)
 
 
+def id_width(items: Iterable[Recommendation]) -> int:
+    """Return the number of characters of the longest id."""
+    return max((len(printable(str(x.item))) for x in items), default=0)
+
+
 def write_rows(stream: TextIO, rows: Iterable[tuple[int, Recommendation]], wide: int) -> None:
     """Write rank, score, id and title of items as lines of a table. wide: width of the ids."""
     for rank, x in rows:
-        name = f"{printable(x.item):<{wide}}  {printable(x.title)}".rstrip()
+        name = f"{printable(str(x.item)):<{wide}}  {printable(x.title)}".rstrip()
         stream.write(f"  {rank:>4}  {x.score:>8.3f}  {name}\n")
 
 
@@ -179,8 +184,8 @@ def write_similar(stream: TextIO, answer: SimilarList, form: str) -> None:
     elif form == "tsv":
         stream.write(tsv_line("rank", "item", "score", "title"))
         for rank, x in ranked:
-            stream.write(tsv_line(rank, escape(x.item), f"{x.score:.6g}", escape(x.title)))
+            stream.write(tsv_line(rank, escape(str(x.item)), f"{x.score:.6g}", escape(x.title)))
     else:
-        head = f"similar to {printable(answer.item)}  {printable(answer.title)}".rstrip()
+        head = f"similar to {printable(str(answer.item))}  {printable(answer.title)}".rstrip()
         stream.write(f"{head}\n")
-        write_rows(stream, ranked, max((len(printable(x.item)) for x in answer.items), default=0))
+        write_rows(stream, ranked, id_width(answer.items))

@@ -15,6 +15,7 @@ export             a trained model as files for serving without mindref
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -49,7 +50,7 @@ from mindref.recommender.training.plan import TrainingPlan, plan_fit
 from mindref.recommender.training.trainer import Trainer
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint, report
-from mindref.run.source import open_fit_data
+from mindref.run.source import open_fit_data, stored_reading
 
 __all__ = ["MIND", "Recommendation", "Recommendations", "Recommender", "load"]
 
@@ -188,12 +189,34 @@ class Recommender:
     def save(self, run: str | Path, *, overwrite: bool = False) -> None:
         """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.
 
-        A run trained on data in memory can recommend for histories. For users by id and for
-        evaluation, name a file with the log (`--data`). The optimiser state is not saved.
+        If the log was data in memory, the run has it too (`log.safetensors`), for requests for
+        users by id. Delete this file to share a run without its users. The optimiser state is not
+        saved.
         overwrite: replace a run in this folder, also its index and its state; a folder with other
         files is an error. Raises RunError for a folder in use, MindrefError before `fit` or `load`.
         """
         save_run(self.served, self.report, Path(run), overwrite=overwrite)
+
+    @check_arguments
+    def with_log(
+        self,
+        data: object = None,
+        items: Sequence[object] | None = None,
+        times: Sequence[object] | None = None,
+        **reading: object,
+    ) -> Self:
+        """Return this model with the users and histories of another log, such as a newer one.
+
+        The parameters are the same, and items that are unknown to the model are left out. `save`
+        writes a run with this log. data, items, times, reading: as `fit`. Names of columns and
+        minimum counts are those of `fit` unless a reading option is given. Raises DataError or
+        ConfigError.
+        """
+        served, model = self.served, copy.copy(self)
+        options = reading or stored_reading(served.source, data, items)
+        source, loaded = open_fit_data(data, items, times, options)
+        model._served = served.with_log(source, loaded.log)  # recall-R57
+        return model
 
     def _serve(self, served: ServedModel, run: Path | None) -> None:
         """Use a trained model. run: its directory, if any."""

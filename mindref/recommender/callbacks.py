@@ -19,7 +19,6 @@ from mindref.data.log import InteractionLog
 from mindref.data.readers.advice import reading_hints
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
 from mindref.recommender.training.trainer import TrainingRun
-from mindref.run.source import IN_MEMORY
 from mindref.training.loop import Hooks, Validation
 
 logger = logging.getLogger("mindref")
@@ -128,9 +127,8 @@ class TrainingEvents:
         if trainer.run is not None:
             step = trainer.state.moments.step
             words = ["mindref", "train", "--resume", str(trainer.run)]
-            in_memory = trainer.description().get("data") == IN_MEMORY  # the user names its file
-            command = shlex.join(words) + (" --data FILE" if in_memory else "")
-            self.error.add_note(f"the training is saved at step {step}; {command} continues it")
+            note = f"the training is saved at step {step}; {shlex.join(words)} continues it"
+            self.error.add_note(note)
         raise self.error
 
 

@@ -23,7 +23,7 @@ from mindref.run.atomic import write_bytes
 Numbers = npt.NDArray[np.generic]
 FORMAT = 2  # of the run directory; 2: files name the run that they belong to
 HEADER = "mindref"  # the key of mindref's values in a safetensors header
-MODEL, STATE = "model.safetensors", "optimiser.safetensors"
+MODEL, STATE, LOG = "model.safetensors", "optimiser.safetensors", "log.safetensors"
 
 
 def save_arrays(

@@ -4,6 +4,7 @@
     model.safetensors       parameters and catalogue of the best validation
     optimiser.safetensors   parameters and moments of the last checkpoint; state in the header
     state.json              the same state in readable form
+    log.safetensors         the log, if it was data in memory
     items.tsv               external id, dense id, count, title
     metrics.jsonl           one line per validation
     index/                  the recall index, with its manifest
@@ -35,6 +36,7 @@ from mindref.models.registry import is_reranker
 from mindref.run import atomic, files, lock, metadata, report
 from mindref.run.array_files import (
     FORMAT,
+    LOG,
     MODEL,
     STATE,
     Numbers,
@@ -52,7 +54,7 @@ from mindref.training.time_budget import TimeUsed
 ANEW = "train anew in another folder"
 CHOOSE_OUT = "choose another --out, or go on with --resume"
 WRITTEN = (
-    MODEL, STATE, "config.json", "state.json", "items.tsv", "metrics.jsonl", report.NAME,
+    MODEL, STATE, LOG, "config.json", "state.json", "items.tsv", "metrics.jsonl", report.NAME,
 )  # fmt: skip
 """Files of a training; the folder may also contain an export."""
 
@@ -65,7 +67,7 @@ def check_free(run: Path, todo: str = CHOOSE_OUT) -> None:
     """
     if (run / "config.json").exists():
         raise RunError(say(str(run), "no run there", "one", todo))
-    begun = {"items.tsv", lock.NAME}
+    begun = {"items.tsv", LOG, lock.NAME}
     entries = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
     if entries:
         got = f"other entries, such as {entries[0]!r}"
@@ -78,7 +80,7 @@ def make_folder(run: Path) -> None:
     with atomic.explain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
         # temporary files of a training that was killed here
-        atomic.remove_leftovers(run, "items.tsv", "config.json")
+        atomic.remove_leftovers(run, "items.tsv", LOG, "config.json")
 
 
 def save_model(

@@ -32,6 +32,16 @@ class Items(NamedTuple):
         return self.titles[item] or self.ids[item]
 
 
+def typed_ids(names: Sequence[str], *, are_integers: bool) -> Sequence[str | int]:
+    """Return ids as integers if the data had integers. Raises RunError for another text."""
+    if not are_integers:
+        return names
+    try:
+        return list(map(int, names))
+    except ValueError as error:
+        raise RunError(say("ids of the run", "integers", error, TODO)) from error
+
+
 def write_items(
     path: Path, ids: Sequence[str], counts: Iterable[int], titles: Sequence[str] | None
 ) -> str:

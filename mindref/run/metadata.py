@@ -105,6 +105,7 @@ class RunFacts(TypedDict):
     last_time: NotRequired[Finite]
     interactions: NotRequired[Count]
     log_bytes: NotRequired[Count]
+    integer_ids: NotRequired[list[str]]  # item, user: ids that were integers
 
 
 class RecallFacts(TypedDict):

@@ -16,9 +16,11 @@ from mindref.arguments import check_path_argument
 from mindref.config import Config
 from mindref.data.assemble import KEEP_NAMES
 from mindref.data.log import InteractionLog, Ints, Ragged
-from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.errors import ConfigError, DataError, say
+from mindref.run.checkpoint import run_identity
 from mindref.run.files import real_path
 from mindref.run.metadata import SourceFacts
+from mindref.run.stored_log import StoredLog, missing_log_error
 from mindref.run.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
@@ -42,11 +44,18 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
     is_from_run: bool = field(default=False, compare=False)
     """Whether config.json of a run names the log, and not the user."""
+    stored: StoredLog | None = field(default=None, compare=False)  # of a run
 
     @classmethod
-    def from_metadata(cls, source: SourceFacts) -> Source:
+    def of_run(cls, run: Path, config: Config, facts: Mapping[str, Any]) -> Source:
+        """Return the source that `config.json` of a run names, also of data in memory."""
+        stored = StoredLog(run, run_identity(config, facts))
+        return cls.from_metadata(facts["source"], stored)
+
+    @classmethod
+    def from_metadata(cls, source: SourceFacts, stored: StoredLog | None = None) -> Source:
         """Return the source that `config.json` of a run names."""
-        return cls(source["place"], source["options"], is_from_run=True)
+        return cls(source["place"], source["options"], is_from_run=True, stored=stored)
 
     @classmethod
     def of(cls, path: str | Path | None, options: Mapping[str, Any] | None = None) -> Source:
@@ -56,13 +65,15 @@ class Source:
 
     def moved(self, path: Path) -> Source:
         """Return the source with a new path and the same reading options."""
-        return Source.of(path, {} if self.location in (BUILT_IN, IN_MEMORY) else self.options)
+        return Source.of(path, {} if self.location == BUILT_IN else self.options)
 
     def again(self) -> LoadedLog:
         """Read the log of a run again. Raises as `read`, with advice for a log that has moved."""
         try:
             return self.read()
         except DataError as error:
+            if not self.is_from_run:
+                raise
             todo = "if the log of the run has moved, name it with --data"
             raise DataError(f"{error}; {todo}") from error
 
@@ -73,8 +84,9 @@ class Source:
         unknown feature.
         """
         if self.location == IN_MEMORY:
-            todo = "name the log with --data"
-            raise RunError(say("data of the run", "a file", "arrays given in memory", todo))
+            if self.stored is None:
+                raise missing_log_error()
+            return LoadedLog(self.stored.read())
         if self.location == BUILT_IN:
             from mindref.data.synthetic import make_synthetic_log
 
@@ -109,6 +121,11 @@ class Source:
     def to_dict(self) -> dict[str, object]:
         """Return plain values for config.json."""
         return {"place": self.location, "options": dict(self.options)}
+
+
+def is_in_memory(facts: Mapping[str, Any]) -> bool:
+    """Return whether the facts of a run have no path of its log, which was data in memory."""
+    return bool(facts.get("source", {}).get("place") == IN_MEMORY)
 
 
 def json_option(value: object) -> object:
@@ -154,8 +171,9 @@ def translate_items(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> t
 
 
 # options of `fit` for each kind of data
+NAMED_COLUMNS, KEEP_ROWS = ("user", "item", "time", "title"), KEEP_NAMES[:-1]
 OF_ARRAYS = ("titles", "item_features", "user_features", *KEEP_NAMES)
-OF_TABLES = ("user", "item", "time", "title", *OF_ARRAYS[1:-1])  # a table has no unused items
+OF_TABLES = (*NAMED_COLUMNS, *OF_ARRAYS[1:-1])  # a table has no unused items
 OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", *KEEP_NAMES)
 
 
@@ -183,12 +201,38 @@ def open_fit_data(
 
     if is_table:
         check_options("a table", reading, OF_TABLES)
-        return Source(IN_MEMORY), LoadedLog(from_dataframe(data, **reading))
+        return memory_source(reading), LoadedLog(from_dataframe(data, **reading))
     if items is not None:
         check_options("arrays", reading, OF_ARRAYS)
-        return Source(IN_MEMORY), LoadedLog(from_arrays(data, items, times, **reading))
+        return memory_source(reading), LoadedLog(from_arrays(data, items, times, **reading))
     expected = "a path, a DataFrame, an InteractionLog, or users with items beside them"
     raise ConfigError(say("fit: data", expected, type(data).__name__))
+
+
+def memory_source(reading: Mapping[str, Any]) -> Source:
+    """Return the source of data in memory, with the options to read a file of the same columns."""
+    options = {name: json_option(reading[name]) for name in KEEP_ROWS if name in reading}
+    columns = {name: reading[name] for name in NAMED_COLUMNS if reading.get(name) is not None}
+    for kind in ("item_features", "user_features"):
+        if not isinstance(names := reading.get(kind, ()), Mapping) and names:
+            columns[kind] = {str(name): str(name) for name in names}
+    return Source(IN_MEMORY, {**options, **({"columns": columns} if columns else {})})
+
+
+def stored_reading(source: Source, data: Any, items: Any) -> dict[str, Any]:
+    """Return the reading options of a source as arguments of `open_fit_data` for other data."""
+    if isinstance(data, InteractionLog) or data is None or source.location == BUILT_IN:
+        return {}
+    options = dict(source.options)
+    if isinstance(data, str | Path):
+        return options
+    columns = options.pop("columns", None) or {}
+    rows = {name: options[name] for name in KEEP_ROWS if name in options}
+    if items is not None:
+        return rows
+    columns_of_rows = {x: columns[x] for x in NAMED_COLUMNS if columns.get(x) is not None}
+    features = {name: list(columns.get(name) or ()) for name in ("item_features", "user_features")}
+    return {**rows, **columns_of_rows, **{name: x for name, x in features.items() if x}}
 
 
 def file_options(reading: dict[str, Any]) -> dict[str, Any]:

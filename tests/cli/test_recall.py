@@ -3,11 +3,12 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import mindref
-from mindref.cli import run_settings
 from mindref.cli.recall import parse_item_ids
+from tests.runs import SMALL
 
 
 def history(run, count=9):
@@ -118,7 +119,7 @@ def test_options_of_the_lists_are_those_of_python(cli, run, tmp_path):
             assert result.err == f"--only {only}: 1 of {len(items[::2]) + 1} {text}\n"
 
 
-def test_a_stopped_training_is_named_by_recall_and_evaluate(cli, run, tmp_path, monkeypatch):
+def test_a_stopped_training_is_named_by_recall_and_evaluate(cli, run, tmp_path):
     assert "not finished" not in cli.succeed("evaluate", run).err
     stopped = tmp_path / "stopped"
     shutil.copytree(run, stopped)
@@ -128,6 +129,23 @@ def test_a_stopped_training_is_named_by_recall_and_evaluate(cli, run, tmp_path, 
         assert cli.succeed(*words).err.startswith(f"{line} continues it\n")
     (stopped / "experiment.json").write_text("{}")
     assert "not finished" not in cli.succeed("evaluate", stopped).err, "no report: a trial"
-    (stopped / "experiment.json").unlink()
-    monkeypatch.setattr(run_settings, "read_run_config", lambda _: {"source": {"place": "memory"}})
-    assert f"{line} --data FILE continues it\n" in cli.succeed("evaluate", stopped).err
+
+
+@pytest.mark.rules("recall-R57")
+def test_users_of_a_run_of_data_in_memory(tmp_path, cli):
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, 40, 500), rng.integers(100, 130, 500)
+    frame = {"customer": users, "product": items, "ordered": np.arange(500)}
+    run, data = tmp_path / "run", tmp_path / "log.csv"
+    model = mindref.MIND(**{**SMALL, "steps": 2, "backend": "numpy"})
+    model.fit(frame, user="customer", item="product", time="ordered", run=run)
+    assert cli.succeed("recall", run, "--user", "2", "--top", "3").err == ""
+    data.write_text("customer,product,ordered\n2,101,1\n2,102,2\n")
+    assert "user 2: 2 behaviours" in cli.succeed("recall", run, "--user", "2", "--data", data).out
+    data.write_text("what,else\n2,101\n")
+    message = cli.error_line("recall", run, "--user", "2", "--data", data)
+    assert "a column 'customer' (user), got 2 columns" in message
+    model.fit(users.tolist(), items.tolist(), run=tmp_path / "arrays")
+    message = cli.error_line("recall", tmp_path / "arrays", "--user", "2", "--data", data)
+    assert "--user" not in message
+    assert message.endswith("give the columns the names of the run's log, or user, item and time\n")

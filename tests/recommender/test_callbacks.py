@@ -153,13 +153,6 @@ def test_an_error_at_the_end_leaves_a_trained_model():
     assert model.recommend(user="customer-0001", n=1)
 
 
-def test_the_resume_command_has_the_log_of_data_in_memory(tmp_path):
-    run, callbacks = tmp_path / "run", [Recorder("on_step 2")]
-    with pytest.raises(KeyError) as raised:
-        MIND(**SMALL).fit(loaded().log, callbacks=callbacks, run=run)
-    assert f"mindref train --resume {run} --data FILE continues" in str(raised.value.__notes__)
-
-
 @pytest.mark.parametrize(
     ("callbacks", "message"),
     [

@@ -79,10 +79,12 @@ def test_a_file(shop, expected):
     assert resume_run(run).train().finished
 
 
-def test_arrays_of_a_run_are_named_as_a_file_to_resume_it(shop, tmp_path):
+@pytest.mark.rules("recall-R56")
+def test_a_run_of_data_in_memory_resumes_from_its_log_or_from_a_file(shop, tmp_path):
     MIND(**SMALL).fit(Source.of(shop).read().log, run=tmp_path / "run")
-    message = "data of the run: expected a file, got arrays given in memory; name the log with"
-    with pytest.raises(RunError, match=message):
+    assert resume_run(tmp_path / "run").train().finished
+    (tmp_path / "run" / "log.safetensors").unlink()
+    with pytest.raises(RunError, match="log of the run: expected a file, got data in memory, not"):
         resume_run(tmp_path / "run")
     assert resume_run(tmp_path / "run", shop).train().finished
 

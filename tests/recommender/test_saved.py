@@ -25,8 +25,8 @@ def test_a_model_is_saved_and_loaded_whole(tmp_path):
         assert again.recommend(history, 20) == model.recommend(history, 20)
         assert again.similar_items(history[0]) == model.similar_items(history[0])
         np.testing.assert_equal(again.interests([history]), model.interests([history]))
-        with pytest.raises(RunError, match="arrays given in memory; name the log with --data"):
-            again.recommend(user="customer-0001")
+        expected = model.recommend(user="customer-0001")
+        assert again.recommend(user="customer-0001") == expected
     again.save(copied)
     for path in saved.iterdir():
         for folder in (run, copied):
@@ -42,6 +42,18 @@ def test_a_model_is_saved_and_loaded_whole(tmp_path):
         (run / "report.json").write_text(text)
         with pytest.raises(RunError, match=r"report\.json: expected a report"):
             mindref.load(run)
+
+
+@pytest.mark.rules("recall-R56")
+def test_a_run_without_its_log_recommends_for_histories_only(tmp_path):
+    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
+    (tmp_path / "run" / "log.safetensors").unlink()
+    model = mindref.load(tmp_path / "run")
+    assert model.recommend(loaded().log.item_ids[3:9])
+    with pytest.raises(RunError, match="data in memory, not stored; name a file with"):
+        model.recommend(user="customer-0001")
+    model.save(tmp_path / "saved")
+    assert not (tmp_path / "saved" / "log.safetensors").exists()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from mindref.data.log import Hint, InteractionLog
 from mindref.data.quoting import MAX_VALUE, escape_text, join_names, quote_text
 from mindref.data.readers.usual_names import RATING_NAMES, normalise_name, similar_column
 from mindref.data.times import parse_seconds_or_date
+from mindref.errors import DataError, printable_excerpt
 
 MAX_COLUMNS = 20  # shown
 EARLIEST_SECONDS = 1e8  # a smaller number may be an id
@@ -26,6 +27,14 @@ MIN_BEST = 3  # the largest rating, if the column has ratings
 LIKED = 0.7  # of the largest rating: the proposed minimum
 MANY = 1000  # interactions, from which on one user should not have half of them
 LATEST_SECONDS = 1e11  # the year 5138: later times are milliseconds, or smaller units
+
+
+class UnnamedColumnError(DataError):
+    """A log whose columns the user must name; `fact` is the message without the options."""
+
+    def __init__(self, fact: str, todo: str) -> None:
+        super().__init__(f"{fact}; {printable_excerpt(todo, keep=chr(10))}")
+        self.fact = fact
 
 
 def looks_like_header(fields: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mindref.data.quoting import escape_text, join_names, quote_text
 from mindref.data.readers.advice import (
+    UnnamedColumnError,
     column_option,
     describe_columns,
     name_columns,
@@ -201,9 +202,8 @@ def find_column(
     if len(indices) > 1 and header:
         names = [header[index] for index in indices]
         todo = f"name one, such as {column_option(kind, names[0])}"  # data-R86
-        raise DataError(
-            say(file, f"one column of the {kind}", escape_text(" and ".join(names)), todo)
-        )
+        fact = say(file, f"one column of the {kind}", escape_text(" and ".join(names)))
+        raise UnnamedColumnError(fact, todo)
     return indices[0] if indices else -1
 
 
@@ -223,7 +223,7 @@ def resolve_columns(
     if user < 0 or item < 0:
         missing = "user" if user < 0 else "item"
         got, todo = describe_columns(header, width), name_columns(header, next(iter(rows), ()))
-        raise DataError(say(file, f"a column of the {missing}", got, todo))  # data-R86
+        raise UnnamedColumnError(say(file, f"a column of the {missing}", got), todo)  # data-R86
 
     def index_of(column: Column) -> int:
         index = column_index(column, header, width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mindref.data.formats import FORMATS
 from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import delimited
-from mindref.data.readers.advice import looks_like_header, name_columns
+from mindref.data.readers.advice import UnnamedColumnError, looks_like_header, name_columns
 from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile, is_zip
 from mindref.data.readers.lines import Head, is_binary, read_first_lines
@@ -37,7 +37,8 @@ def recognise_format(file: DataFile, columns: Columns) -> str:
     else:
         todo = "name its columns with --user, --item, --time, or the format with"
     todo += f" --format:\n{table}"
-    raise DataError(say(str(file), expected, f"the first line {first_line}", todo))  # data-R21
+    fact = say(str(file), expected, f"the first line {first_line}")
+    raise UnnamedColumnError(fact, todo)  # data-R21
 
 
 def matching_formats(file: DataFile, columns: Columns) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import atomic, checkpoint, files, items, lock, report
 from mindref.run.checkpoint import WRITTEN, check_free
 from mindref.run.files import INDEX
+from mindref.run.source import is_in_memory
+from mindref.run.stored_log import save_log
 
 OF_FIT = "name another folder with run"
 OF_SAVE = "name another folder, or pass overwrite=True to replace the run"
@@ -69,12 +71,15 @@ def write_run(served: ServedModel, summary: Mapping[str, object], run: Path) -> 
     ids, counts, titles = served.items
     model = served.model
     digest = items.write_items(run / "items.tsv", ids, np.array(counts, np.int64), titles)
-    facts = {**served.facts, "items": digest}
+    facts = {**served.facts, "source": served.source.to_dict(), "items": digest}
     identity = checkpoint.run_identity(model.config, facts)
     name = model.config.model
     checkpoint.save_model(run, model.params, model.catalogue, served.step, name, identity)
     if summary:
         report.save_report(run, dict(summary), identity)
+    if is_in_memory(facts):
+        with suppress(RunError):  # a run without its log stays one
+            save_log(run, served.log, identity)  # recall-R56
     checkpoint.save_config(run, model.config, facts)  # last: it makes the folder a run
 
 

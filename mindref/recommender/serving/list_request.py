@@ -24,6 +24,7 @@ from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.recall.retrieval import AllowLists, ItemFilter
 from mindref.recommender.serving.served_model import ServedModel
+from mindref.run.source import IN_MEMORY
 from mindref.run.tsv import unescape
 from mindref.run.user_files import LONGEST_INPUT, open_input
 
@@ -335,7 +336,8 @@ def find_users(
     names = served.log.user_ids if users is None else [id_as_text(x, subject) for x in users]
     behaviours, profiles, lost = served.encode_users(names, subject)
     warnings = []
-    if not served.has_training_log:
+    has_newer_log = served.has_named_log or served.source.location == IN_MEMORY
+    if not (has_newer_log or served.has_training_log):
         location = served.source.location
         warnings.append(f"{location} is not the log that the run was trained on, or changed")
     if lost:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ from mindref.run.files import INDEX
 from mindref.run.items import Items
 from mindref.shapes import Array
 
+IdArray: TypeAlias = npt.NDArray[np.object_] | Ints
 REQUESTS = "user ids of the log, or histories (lists of item ids)"
 USERS_PER_BLOCK = 1024  # bounds memory; rounding depends on the block size
 NUM_PROBES = 256  # drawn histories that tune an index
@@ -263,7 +264,9 @@ def recommend_columns(
     lists = RequestedLists(served, searched, resolved)
     blocks = (block.ranked for block in lists.top_n_blocks())
     dtype = np.float64 if served.scores_only else served.model.config.dtype
-    columns, counts = list_columns(resolved.users.names, blocks, served.items, dtype)
+    names = resolved.users.names
+    ids = names if histories is not None else served.user_ids(names)
+    columns, counts = list_columns(ids, blocks, served, dtype)
     uninformed = uninformed_warning(resolved.users.histories, counts)
     return columns, [*resolved.warnings, *notes, *uninformed]
 
@@ -300,13 +303,14 @@ def check_index(served: ServedModel, index: object) -> None:
 
 
 class Recommendations(NamedTuple):
-    """Columns of R rows: the lists one after the other, each from rank 1 on."""
+    """Columns of R rows: the lists one after the other, each from rank 1 on.
 
-    user: (
-        npt.NDArray[np.object_] | Ints
-    )  # (R,) user ids as str objects, or numbers of histories, int64 from 0
+    Ids are int64 if they were integers in the data of `fit`, and str objects otherwise.
+    """
+
+    user: IdArray  # (R,) user ids, or numbers of histories, int64 from 0
     rank: Ints  # (R,) int64, from 1
-    item: npt.NDArray[np.object_]  # (R,) item ids as str objects
+    item: IdArray  # (R,) item ids
     title: npt.NDArray[np.object_]  # (R,) titles as str objects, empty where unknown
     score: Array  # (R,) floats, not rising within a list
     interest: Ints  # (R,) int64, from 0
@@ -334,7 +338,7 @@ def import_library(name: str) -> Any:
 
 
 def list_columns(
-    names: Sequence[object], blocks: Iterable[TopN], items: Items, dtype: Any
+    names: Sequence[object], blocks: Iterable[TopN], served: ServedModel, dtype: Any
 ) -> tuple[Recommendations, Ints]:
     """Return the columns of the lists of all blocks, and the length of each list.
 
@@ -350,16 +354,22 @@ def list_columns(
         interests.append(block.interests[is_item])
     counts, rows = np.concatenate(lengths), np.concatenate(ids)
     first_rows = np.cumsum(counts) - counts  # of each list in the columns
-    users = np.array(names, np.int64) if isinstance(names, range) else as_objects(names)
+    users = id_column(names)
     columns = Recommendations(
         user=users[np.repeat(np.arange(len(users)), counts)],
         rank=np.arange(len(rows)) - np.repeat(first_rows, counts) + 1,
-        item=as_objects(items.ids)[rows],
-        title=as_objects(items.titles)[rows],
+        item=id_column(served.item_ids)[rows],
+        title=as_objects(served.items.titles)[rows],
         score=np.concatenate(scores),
         interest=np.concatenate(interests),
     )
     return columns, counts
+
+
+def id_column(ids: Sequence[object]) -> IdArray:
+    """Return integers as int64, and texts as objects."""
+    are_integers = len(ids) > 0 and not isinstance(ids[0], str)
+    return np.array(ids, np.int64) if are_integers else as_objects(ids)
 
 
 def as_objects(values: Sequence[object]) -> npt.NDArray[np.object_]:

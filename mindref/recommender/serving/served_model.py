@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from mindref.backend import Backend, check_installed, load_backend
 from mindref.data.frames import id_as_text
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.quoting import join_names
+from mindref.data.readers.advice import UnnamedColumnError
 from mindref.errors import ConfigError, DataError, RunError, say, value_text
 from mindref.models import features
 from mindref.models.family import family_of
@@ -28,7 +30,7 @@ from mindref.recommender.serving.item_names import ItemNames
 from mindref.recommender.serving.top_n_lists import servable_matrix
 from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
-from mindref.run.items import Items
+from mindref.run.items import Items, typed_ids
 from mindref.run.source import Source, fingerprint, translate_items
 from mindref.shapes import Array
 
@@ -46,11 +48,23 @@ class ServedModel:
     training_log: InteractionLog | None = None  # of a training in this process
     chosen_backend: str | None = None  # None: the run selects the backend
     device: str = "cpu"
+    has_named_log: bool = False  # `training_log` is another log than that of the training
 
     def __post_init__(self) -> None:
         self.servable = ServableItems.of(self.model.catalogue)
         self.dense = {self.items.ids[i]: i for i in self.servable.ids.tolist()}
         self.names = ItemNames(self.items, self.dense)
+        integer_ids = self.facts.get("integer_ids", ())
+        # data-R94
+        self.item_ids = typed_ids(self.items.ids, are_integers="item" in integer_ids)
+
+    def with_log(self, source: Source, log: InteractionLog) -> ServedModel:
+        """Return this model with the users of another log, which the user names."""
+        served = copy.copy(self)
+        served.source, served.training_log, served.has_named_log = source, log, True
+        for name in ("log", "users", "has_training_log"):
+            vars(served).pop(name, None)
+        return served
 
     @classmethod
     def load(
@@ -80,7 +94,7 @@ class ServedModel:
             subject, got = str(run / "items.tsv"), len(items.ids)
             raise RunError(say(subject, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
         vocabulary = Vocabulary(facts["user_features"])
-        source = Source.from_metadata(facts["source"])
+        source = Source.of_run(run, config, facts)
         if data is not None:
             source = source.moved(data)
         return cls(
@@ -99,7 +113,11 @@ class ServedModel:
         """The log of the run, read on first use."""
         if self.training_log is not None:
             return self.training_log
-        return self.source.again().log  # security-R14
+        try:
+            return self.source.again().log  # security-R14
+        except UnnamedColumnError as error:  # --user is no column in a command that serves
+            todo = "give the columns the names of the run's log, or user, item and time"
+            raise DataError(f"{error.fact}; {todo}") from error  # recall-R57
 
     @property
     def backend_name(self) -> str:
@@ -203,6 +221,10 @@ class ServedModel:
         """Whether the log is the log of the training."""
         return bool(fingerprint(self.log) == self.facts["log"])
 
+    def user_ids(self, names: Sequence[str]) -> Sequence[str | int]:
+        """Return user ids as integers if those of the log were integers."""
+        return typed_ids(names, are_integers="user" in self.log.integer_ids)
+
     def encode_users(
         self, names: Sequence[str], subject: str = "--user"
     ) -> tuple[Ragged, Ints, int]:
@@ -226,10 +248,10 @@ class ServedModel:
         return known_rows, features.user_profiles(self.log, self.vocabulary, users), unknown
 
     def recommendations(self, ranked: TopN, case: int) -> list[Recommendation]:
-        """Return the list of one case with external ids and titles."""
+        """Return the list of one case with external ids, see `item_ids`, and titles."""
         rows = zip(ranked.items[case], ranked.scores[case], ranked.interests[case], strict=True)
         return [
-            Recommendation(self.items.ids[i], self.items.titles[i], float(score), int(interest))
+            Recommendation(self.item_ids[i], self.items.titles[i], float(score), int(interest))
             for i, score, interest in rows
             if i >= 0
         ]

@@ -57,8 +57,8 @@ def find_similar_items(
     dense_ids = served.servable.to_ids(ranked.items)
     cosines = np.clip(ranked.scores, -1, 1)  # rounding
     result = ranked._replace(items=dense_ids, scores=cosines)
-    ids, _, titles = served.items
-    similar = SimilarList(ids[dense_id], titles[dense_id], served.recommendations(result, 0))
+    name, title = served.item_ids[dense_id], served.items.titles[dense_id]
+    similar = SimilarList(name, title, served.recommendations(result, 0))
     return similar, warnings
 
 

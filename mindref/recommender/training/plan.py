@@ -126,14 +126,14 @@ def plan_training(
     protocol = protocol or facts["protocol"]
     steps = None if steps_of is None else best_step(steps_of, config, facts)
     new_config = settings_of_run(config, facts, changes, protocol, steps)
-    source = Source.from_metadata(facts["source"])
+    source = Source.of_run(run, config, facts)
     if data is not None:  # without reading options, those of the run's log are used
         source = Source.of(data, reading) if reading else source.moved(data)
     start = None
     if start_from is not None:
         # a log to which interactions were added has more bytes
         is_unchanged = data is None or (
-            source == Source.from_metadata(facts["source"])
+            source == Source.of_run(run, config, facts)
             and source.size() == facts.get("log_bytes", -1)
         )
         if steps_of is None and is_unchanged:

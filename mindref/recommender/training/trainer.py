@@ -39,7 +39,8 @@ from mindref.recommender.training.warm_start import left_out_warnings, start_sta
 from mindref.run import array_files, atomic, checkpoint, items, report, validate
 from mindref.run.checkpoint import WRITTEN, make_folder
 from mindref.run.items import Items
-from mindref.run.source import LoadedLog, Source, fingerprint
+from mindref.run.source import LoadedLog, Source, fingerprint, is_in_memory
+from mindref.run.stored_log import save_log
 from mindref.run.training_data import PreparedLog, prepare_training, sample_cases
 from mindref.training.batch_loader import Task, make_loader
 from mindref.training.distributed import ONE_PROCESS, Ranks
@@ -149,6 +150,8 @@ class TrainingRun:
         atomic.write_text(self.run / "items.tsv", self.catalogue)
         facts = self.facts()
         self.identity = checkpoint.run_identity(self.config, facts)
+        if is_in_memory(facts):
+            save_log(self.run, self.prepared.loaded.log, self.identity)  # recall-R56
         try:
             checkpoint.save_config(self.run, self.config, facts)  # last: it makes the folder a run
             self.load_config(self.run)  # model-R65: what cannot be read again is an error now
@@ -395,6 +398,7 @@ class Trainer(TrainingRun):
             **({"start_from": self.start_facts} if self.start_facts else {}),
             **describe_training(self.prepared),
             **({} if size is None else {"log_bytes": size}),  # model-R62
+            **({"integer_ids": list(log.integer_ids)} if log.integer_ids else {}),
             **self.reproducibility(),
             **({"preset_choice": self.preset_choice} if self.preset_choice else {}),  # model-R50
         }
@@ -494,7 +498,7 @@ def resume_run(
         check_installed(config.backend, f"{run}: backend")
         backend = load_backend(config.backend, device)
     check_trainable(backend, config, several=ranks.several)  # before the log is read
-    source = Source.from_metadata(facts["source"])
+    source = Source.of_run(run, config, facts)
     if data is not None:
         source = source.moved(data)
     plan = TrainingPlan(

@@ -1,0 +1,131 @@
+"""From a table with integer ids to a saved model, users of a newer table, and the command."""
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.data.frames import from_arrays, from_dataframe
+from mindref.data.log import InteractionLog, Ragged
+from mindref.errors import DataError, RunError
+from mindref.run.source import fingerprint
+from mindref.run.stored_log import StoredLog, save_log
+from tests.runs import SMALL
+
+NAMES = {"user": "customer", "item": "product", "time": "ordered"}
+SETTINGS = {**SMALL, "steps": 2, "backend": "numpy"}
+
+
+def make_frame(changes=()):
+    rng = np.random.default_rng(0)
+    frame = {
+        "customer": rng.integers(0, 40, 500),
+        "product": rng.integers(100, 130, 500),
+        "ordered": np.arange(500),
+        "shelf": rng.choice(["a\tb", "c"], 500),
+    }
+    return {name: np.concatenate([x, dict(changes).get(name, x[:0])]) for name, x in frame.items()}
+
+
+NEWER = {"customer": [999, 999], "product": [105, 7], "ordered": [600, 601], "shelf": ["c", "c"]}
+
+
+@pytest.fixture(scope="module")
+def model():
+    features = {"item_features": ["shelf"], "user_features": ["shelf"]}
+    settings = {**SETTINGS, **features}
+    return mindref.MIND(**settings).fit(make_frame(), **NAMES, **features)
+
+
+@pytest.fixture(scope="module")
+def run(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frame") / "run"
+    model.save(folder)
+    return folder
+
+
+def ids_of(model):
+    """Return the ids of lists, whose types are compared too."""
+    lists = model.recommend_many([1, "2"], n=3)
+    similar = [x.item for x in model.similar_items(101, n=3)]
+    users = [x.item for x in model.recommend(user=2, n=3)]
+    histories = [x.item for x in model.recommend([101, "102"], n=3)]
+    return lists.user.tolist(), lists.item.tolist(), similar, users, histories
+
+
+@pytest.mark.rules("data-R94", "recall-R56")
+def test_integer_ids_are_integers_before_and_after_saving(model, run):
+    loaded = mindref.load(run)
+    assert ids_of(loaded) == ids_of(model)
+    assert {type(x) for ids in ids_of(loaded) for x in ids} == {int}
+    assert (
+        loaded.recommend_many([1]).user.dtype == loaded.recommend_many([1]).item.dtype == np.int64
+    )
+    assert loaded.recommend(user=2) == model.recommend(user="2") == loaded.recommend(user="2")
+
+
+@pytest.mark.rules("data-R94")
+@pytest.mark.parametrize(
+    ("users", "items", "expected"),
+    [
+        ([1, 2], ["a", "b"], ("user",)),
+        (["1", "2"], [1, 2], ("item",)),
+        (np.array([1, 2], object), np.array([1, 2**63], np.uint64), ("user",)),
+        (["1", "2"], ["1", "2"], ()),
+    ],
+)
+def test_only_integers_are_integer_ids(users, items, expected):
+    assert from_arrays(users, items).integer_ids == expected
+
+
+def test_an_unused_item_with_a_text_makes_all_ids_texts():
+    log = from_arrays([1], [1], titles={"a": "A"}, keep_unused_items=True)
+    assert log.integer_ids == ("user",)
+
+
+@pytest.mark.rules("recall-R57")
+def test_users_of_a_newer_log_have_lists(model, run, tmp_path):
+    loaded = mindref.load(run)
+    newer = loaded.with_log(make_frame(NEWER.items()))
+    with pytest.warns(UserWarning, match="1 of 2 behaviours are of items that the run does"):
+        expected = newer.recommend(user=999, n=3)
+    with pytest.raises(DataError, match="one of the 40 users of the log, got '999'"):
+        loaded.recommend(user=999)
+    newer.save(tmp_path / "newer")
+    with pytest.warns(UserWarning, match="1 of 2") as caught:
+        assert mindref.load(tmp_path / "newer").recommend(user=999, n=3) == expected
+    assert len(caught) == 1, "the saved log needs no warning"
+    rows = zip(*make_frame(NEWER.items()).values(), strict=True)
+    lines = ["customer,product,ordered,shelf", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "newer.csv").write_text("\n".join(lines) + "\n")
+    with pytest.warns(UserWarning, match="1 of 2"):
+        assert loaded.with_log(tmp_path / "newer.csv").recommend(user=999, n=3) == expected
+    with pytest.raises(DataError, match="a column 'customer'"):
+        loaded.with_log({"user": [1], "item": [101], "ordered": [1]})
+
+
+def test_a_stored_log_is_read_with_the_same_fingerprint(tmp_path):
+    features = {"item_features": ["shelf"], "user_features": ["shelf"]}
+    log = from_dataframe(make_frame(), **NAMES, **features)
+    save_log(tmp_path, log, "digest")
+    stored = StoredLog(tmp_path, "digest").read()
+    assert fingerprint(stored) == fingerprint(log)
+    assert tuple(stored.integer_ids) == log.integer_ids == ("user", "item")
+    with pytest.raises(RunError, match="one of another run"):
+        StoredLog(tmp_path, "other").read()
+
+
+@pytest.mark.rules("security-R10")
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("interactions", lambda x: Ragged(x.offsets, x.values + 10**6)),
+        ("times", lambda x: x[:-1]),
+        ("titles", lambda x: ["a"]),
+        ("user_ids", lambda x: x[:-1]),
+    ],
+)
+def test_a_stored_log_with_other_sizes_is_rejected(field, change, tmp_path):
+    values = vars(from_dataframe(make_frame(), **NAMES))
+    save_log(tmp_path, InteractionLog(**{**values, field: change(values[field])}), "digest")
+    with pytest.raises(RunError, match=r"log\.safetensors: expected a log of mindref"):
+        StoredLog(tmp_path, "digest").read()
