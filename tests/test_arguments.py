@@ -90,6 +90,10 @@ def calls(trained, tmp_path, monkeypatch):
             "keep": {}, "time_format": "auto", "separator": "|",
         }),
         "save": (model.save, {"run": tmp_path / "saved", "overwrite": False}),
+        "evaluate": (model.evaluate, {
+            "data": log(), "split": None, "which": "test", "exclude_seen": None,
+            "list_lengths": (10,), "max_cases": 5,
+        }),
         "with_log": (model.with_log, {"data": log(), "items": None, "times": None}),
         "interests": (model.interests, {"histories": [history]}),
         "recommend": (model.recommend, {
@@ -157,7 +161,8 @@ UNTESTED = {("export_run", "kind")}
 """The export loads onnxruntime, which takes seconds, before other arguments are tested."""
 NAMES = (
     "MIND", "Recommender", "fit", "fit of a file", "save", "interests", "recommend",
-    "recommend_many", "with_log", "similar_items", "set_params", "MIND.load", "load", "Config.of",
+    "recommend_many", "evaluate", "with_log", "similar_items", "set_params", "MIND.load", "load",
+    "Config.of",
     "load_backend", "read_log", "from_arrays", "from_dataframe", "evaluate_run", "recall_lists",
     "recall_all", "export_run", "export_vectors", "build_index", "open_index",
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The Python interface: fit a model to a log, then compute interests and recommendations.
 
 Recommender        the estimator: fit, save, load, interests, recommend, similar_items
+                   with_log, evaluate
 MIND               the same estimator, whose model is MIND by default
 callbacks          objects that receive the events of a training, and may end it; log messages
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
@@ -24,11 +25,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from mindref.arguments import Count, check_arguments, check_path_argument
+from mindref.arguments import Count, Natural, check_arguments, check_path_argument
 from mindref.config import Config
 from mindref.data.frames import id_as_text
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, MindrefError, say, value_text
+from mindref.evaluation import LIST_LENGTHS
 from mindref.models.serving import Interests
 from mindref.presets import PRESETS, default_protocol, preset_or_default
 from mindref.process.threads import limit_blas_threads
@@ -41,7 +43,9 @@ from mindref.recommender.callbacks import (
     send_warnings,
     training_events,
 )
+from mindref.recommender.evaluate_run import EvaluationRequest, evaluate_served
 from mindref.recommender.export.saving import new_run_lock, save_run
+from mindref.recommender.held_out import check_has_cases
 from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recall import Recommendations, recommend_columns, recommend_one
 from mindref.recommender.serving.served_model import ServedModel
@@ -50,7 +54,7 @@ from mindref.recommender.training.plan import TrainingPlan, plan_fit
 from mindref.recommender.training.trainer import Trainer
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint, report
-from mindref.run.source import open_fit_data, stored_reading
+from mindref.run.source import IN_MEMORY, open_fit_data, stored_reading
 
 __all__ = ["MIND", "Recommendation", "Recommendations", "Recommender", "load"]
 
@@ -335,6 +339,35 @@ class Recommender:
             changed = {name: value for name, value in values.items() if value != base[name]}
             candidates.append({"preset": preset, **changed})
         return min(candidates, key=len)
+
+    @check_arguments
+    def evaluate(
+        self,
+        data: object = None,
+        *,
+        split: str | None = None,
+        which: str = "test",
+        exclude_seen: bool | None = None,
+        list_lengths: Sequence[int] = LIST_LENGTHS,
+        max_cases: Natural | None = None,
+        **reading: object,
+    ) -> dict[str, Any]:
+        """Return the report of `mindref evaluate`: metrics of the model and of baselines.
+
+        data, reading: a log as in `with_log`; None: the log of the model. split: as in `fit`, None:
+        that of the training. which: "test" or "validation". list_lengths: N of the metrics.
+        max_cases: at most this number of cases, drawn with the seed; 0: all; None: as in training.
+        Items that the model does not know are removed and counted. Raises DataError or ConfigError.
+        """
+        run = IN_MEMORY if self._run is None else str(self._run)
+        protocol = split or self.served.facts["protocol"]
+        request = EvaluationRequest(protocol, which, exclude_seen, list_lengths, max_cases)
+        check_has_cases(run, protocol)
+        model = self
+        if data is not None or reading:
+            model = self.with_log(data, None, None, **reading)
+        served = model.served.load_backend()
+        return evaluate_served(served, served.loaded, request, run)  # recall-R58
 
     @classmethod
     @check_arguments

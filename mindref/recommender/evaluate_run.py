@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +46,29 @@ from mindref.shapes import Bools
 
 NOT_SAMPLED = "cases that are not in the sample"
 CASES = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """Which cases of a log are evaluated, and how; None: as in the training of the model.
+
+    Raises ConfigError for other cases and list lengths.
+    """
+
+    protocol: str | None = None  # split of the log
+    which: str = "test"  # or validation
+    exclude_seen: bool | None = None  # lists leave out the items of the history
+    list_lengths: Sequence[int] = LIST_LENGTHS
+    max_cases: int | None = None  # at most this number, drawn with the seed; 0: all
+
+    def __post_init__(self) -> None:
+        lengths = list(self.list_lengths)
+        if not lengths or not all(is_integer(n) and 1 <= n <= LONGEST for n in lengths):
+            got = value_text(self.list_lengths, quoted=True)
+            raise ConfigError(say("--at", f"lengths of lists from 1 to {LONGEST}", got))
+        object.__setattr__(self, "list_lengths", [int(n) for n in lengths])
+        if self.which not in CASES:
+            raise ConfigError(say("evaluate_run: which", " or ".join(CASES), repr(self.which)))
 
 
 class EvaluationSet(NamedTuple):
@@ -239,27 +263,38 @@ def evaluate_run(
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """
-    lengths = list(list_lengths)
-    if not lengths or not all(is_integer(n) and 1 <= n <= LONGEST for n in lengths):
-        got = value_text(list_lengths, quoted=True)
-        raise ConfigError(say("--at", f"lengths of lists from 1 to {LONGEST}", got))
-    lengths = [int(n) for n in lengths]
-    if which not in CASES:
-        raise ConfigError(say("evaluate_run: which", " or ".join(CASES), repr(which)))
+    request = EvaluationRequest(protocol, which, exclude_seen, list_lengths, max_cases)
     check_evaluated(run, protocol)
     served = ServedModel.load(run, backend, device).load_backend()
-    config, facts = served.model.config, served.facts
     if data is None and reading:
         raise ConfigError(say("--data", "a log for the reading options", "none"))
-    if exclude_seen is None:
-        exclude_seen = facts["exclude_seen"]
     source = served.source
     if data is not None:  # without reading options, those of the run's log are used
         source = Source.of(data, file_options(reading)) if reading else source.moved(data)
-    loaded = source.again()
+    return evaluate_served(served, source.again(), request, str(run), predictions)
+
+
+def evaluate_served(
+    served: ServedModel,
+    loaded: LoadedLog,
+    request: EvaluationRequest,
+    run: str,
+    predictions: Path | None = None,
+) -> dict[str, Any]:
+    """Return the report of a model on cases of the log `loaded`, as `evaluate_run`.
+
+    run: path of the run directory, or IN_MEMORY.
+    """
+    config, facts, which = served.model.config, served.facts, request.which
+    lengths = request.list_lengths
+    exclude_seen = request.exclude_seen
+    if exclude_seen is None:
+        exclude_seen = facts["exclude_seen"]
     check_shares_items(loaded.log, served.items.ids)
-    split = make_split(protocol or facts["protocol"], loaded.log, make_rng(config.seed, "split"))
+    protocol = request.protocol or facts["protocol"]
+    split = make_split(protocol, loaded.log, make_rng(config.seed, "split"))
     all_cases: EvaluationCases = getattr(split, which)
+    max_cases = request.max_cases
     if max_cases is None:
         max_cases = config.test_users if which == "test" else 0
     split_cases = sample_cases(all_cases, max_cases, config.seed)
@@ -269,7 +304,7 @@ def evaluate_run(
     cases = EvaluationCases(split_cases.users, histories, targets)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
     counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
-    trainings = list_trainings(str(run), "", config, facts)
+    trainings = list_trainings(run, "", config, facts)
     trained = find_trained_targets(
         loaded.log, split_cases, which, (split.protocol, config.seed), trainings
     )

@@ -120,10 +120,17 @@ def check_evaluated(run: Path, protocol: str | None) -> None:
     if protocol is None:
         _, facts = checkpoint.load_config(run)
         protocol = facts["protocol"]
+    check_has_cases(str(run), protocol)
+
+
+def check_has_cases(run: str, protocol: str) -> None:
+    """Raise ConfigError for the split none, which holds out nothing. run: a path or IN_MEMORY."""
     if protocol == NO_SPLIT:  # model-R54
         got = f"{NO_SPLIT}, with which a run is trained on all interactions of its log"
         todo = "give a later log with --data, and the --split of that log"
-        raise ConfigError(say(f"{run}: split", " or ".join(EVALUATION_PROTOCOLS), got, todo))
+        raise ConfigError(
+            say(f"{run_label(run)}: split", " or ".join(EVALUATION_PROTOCOLS), got, todo)
+        )
 
 
 def start_warnings(

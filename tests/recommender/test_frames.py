@@ -6,7 +6,8 @@ import pytest
 import mindref
 from mindref.data.frames import from_arrays, from_dataframe
 from mindref.data.log import InteractionLog, Ragged
-from mindref.errors import DataError, RunError
+from mindref.errors import ConfigError, DataError, RunError
+from mindref.recommender.evaluate_run import evaluate_run
 from mindref.run.source import fingerprint
 from mindref.run.stored_log import StoredLog, save_log
 from tests.runs import SMALL
@@ -101,6 +102,21 @@ def test_users_of_a_newer_log_have_lists(model, run, tmp_path):
         assert loaded.with_log(tmp_path / "newer.csv").recommend(user=999, n=3) == expected
     with pytest.raises(DataError, match="a column 'customer'"):
         loaded.with_log({"user": [1], "item": [101], "ordered": [1]})
+
+
+@pytest.mark.rules("recall-R58", "model-R54")
+def test_evaluate_is_the_report_of_the_training_and_of_the_command(model, run):
+    loaded = mindref.load(run)
+    for report in (model.evaluate(), loaded.evaluate(), loaded.evaluate(make_frame())):
+        for name in ("metrics", "cases", "by_history_length", "interests", "untrained"):
+            assert report[name] == model.report[name], name
+    newer = loaded.evaluate(make_frame(NEWER.items()), list_lengths=[5], which="validation")
+    assert "hit_rate@5" in newer["metrics"]["validation"]["model"]
+    assert loaded.evaluate(max_cases=9) == evaluate_run(run, max_cases=9)
+    assert mindref.MIND(**SETTINGS).fit().evaluate()["interests"]["recovery"]
+    everything = mindref.MIND(**SETTINGS).fit(make_frame(), **NAMES, split="none")
+    with pytest.raises(ConfigError, match="the model in memory: split: expected leave_last"):
+        everything.evaluate()
 
 
 def test_a_stored_log_is_read_with_the_same_fingerprint(tmp_path):

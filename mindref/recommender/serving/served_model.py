@@ -31,7 +31,7 @@ from mindref.recommender.serving.top_n_lists import servable_matrix
 from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
 from mindref.run.items import Items, typed_ids
-from mindref.run.source import Source, fingerprint, translate_items
+from mindref.run.source import BUILT_IN, LoadedLog, Source, fingerprint, translate_items
 from mindref.shapes import Array
 
 
@@ -118,6 +118,12 @@ class ServedModel:
         except UnnamedColumnError as error:  # --user is no column in a command that serves
             todo = "give the columns the names of the run's log, or user, item and time"
             raise DataError(f"{error.fact}; {todo}") from error  # recall-R57
+
+    @property
+    def loaded(self) -> LoadedLog:
+        """The log, with the true interests of the built-in catalogue."""
+        is_built_in = self.source.location == BUILT_IN
+        return self.source.read() if is_built_in else LoadedLog(self.log)
 
     @property
     def backend_name(self) -> str:
