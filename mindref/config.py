@@ -160,6 +160,9 @@ class Config:
         "maximum time of the training with its validations, such as 120s, 2m or 1h30m; 0: no limit."
         " The learning rate decreases with time. The result depends on the machine")  # fmt: skip
     learning_rate: float = number_setting(5e-3, 0, 100, "learning rate of Adam at the first step")
+    dense_rate: float = number_setting(1.0, 0, 1000,
+        "learning rate of matrices, biases and recency weights, divided by that of the tables of"
+        " items and user features")  # fmt: skip
     decay: str = choice_setting(
         "linear", ("linear", "none"), "learning rate: linear decrease to 0, or constant (none)"
     )
@@ -171,6 +174,10 @@ class Config:
     adam: str = choice_setting("lazy", ("lazy", "dense"),
         "rows of the tables of items and user features that Adam updates in a step. lazy: those"
         " with a gradient. dense: all rows, as published; for small catalogues")  # fmt: skip
+    initial_matrices: str = choice_setting("random", ("random", "identity"),
+        "initial matrix S and last layer. random: random numbers, as in MIND. identity: S is the"
+        " identity; with --head residual the last layer is zero, so that an interest starts as its"
+        " capsule")  # fmt: skip
     init_scale: float = number_setting(1.0, 0, 1e3,
         "standard deviation of the initial vectors of items and user features, and of the initial"
         " routing matrix S, in units of 1 / sqrt(d)")  # fmt: skip

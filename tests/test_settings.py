@@ -250,6 +250,7 @@ EFFECTS: dict[str, list[Effect]] = {
         )
     ],
     "dropout": [Effect(0.5, in_training_alone, PLUS)],
+    "initial_matrices": [Effect("identity", in_both, PLUS)],
     "pair_loss": [Effect("auc", in_training_alone, {"model": "maxmf"})],
     "similarity": [Effect(name, in_fit, KNN) for name in ("tfidf", "cosine")],
     "neighbours": [Effect(3, in_fit, KNN)],
@@ -320,6 +321,7 @@ EFFECTS: dict[str, list[Effect]] = {
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
     "learning_rate": [Effect(0.02, in_two_steps, ADAM)],
     "decay": [Effect("none", in_two_steps, ADAM)],
+    "dense_rate": [Effect(0.1, another(after_two_steps("bilinear")), ADAM)],
     "adam": [Effect("dense", another(after_two_steps("items")), ADAM)],
     "beta1": [Effect(0.5, in_two_steps, ADAM)],
     "beta2": [Effect(0.5, in_two_steps, ADAM)],

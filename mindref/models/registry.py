@@ -25,7 +25,7 @@ class FamilyEntry(NamedTuple):
 MIND_COMMAND = "mindref train --preset mind, or mindref.MIND() in Python"
 STEPS = ("time_limit",)
 """Settings of the families that are trained by steps, besides those that all families accept."""
-VECTOR_LOSS = (*STEPS, "adam", "temperature", "normalise", "init_scale")
+VECTOR_LOSS = (*STEPS, "adam", "dense_rate", "temperature", "normalise", "init_scale")
 """Settings of the families that learn vectors by a softmax loss."""
 
 ENTRIES = (
@@ -39,7 +39,16 @@ ENTRIES = (
         "mind_plus",
         "MIND with recency weights, contexts and the pooled loss",
         "mind_plus",
-        (*VECTOR_LOSS, "sharpness", "recency", "votes", "head", "contexts", "dropout"),
+        (
+            *VECTOR_LOSS,
+            "sharpness",
+            "recency",
+            "votes",
+            "head",
+            "contexts",
+            "dropout",
+            "initial_matrices",
+        ),
         {"attention": ("pooled",)},
     ),
     FamilyEntry(

@@ -97,6 +97,7 @@ class ReferenceEngine:
                 beta1=config.beta1,
                 beta2=config.beta2,
                 epsilon=config.epsilon,
+                dense_rate=config.dense_rate,
                 dense=config.adam == "dense",
             )
             if self.family.project is not None:

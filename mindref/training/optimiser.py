@@ -42,12 +42,14 @@ def update(
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
+    dense_rate: float = 1.0,
     dense: bool = False,
 ) -> State:
     """Take one step of Adam and return the new state.
 
     params and the moments are changed in place, because copies of tables would cost more than the
     step. A gradient may be row-sparse; other rows keep their values and moments, unless `dense`.
+    All other gradients have the learning rate `dense_rate` times `learning_rate`.
     Raises ShapeError for a gradient with an unknown name, another shape or a repeated row. Then
     nothing is changed.
     """
@@ -55,8 +57,9 @@ def update(
         check_parameter_gradient(name, params, gradient)
     step = state.step + 1  # optimiser-R2: steps, not touches of a row
     root = math.sqrt(1 - beta2**step)  # optimiser-R13: a Python float keeps the dtype of arrays
-    rate = learning_rate * root / (1 - beta1**step)  # optimiser-R3
     for name, gradient in gradients.items():
+        factor = 1.0 if isinstance(gradient, RowGradient) else dense_rate  # optimiser-R26
+        rate = learning_rate * factor * root / (1 - beta1**step)  # optimiser-R3
         if dense and isinstance(gradient, RowGradient):
             gradient = gradient.dense(len(params[name]))  # optimiser-R25
         rows, g = gradient_rows(gradient)

@@ -241,13 +241,16 @@ def test_a_nan_affects_only_users_of_that_item():
 
 
 @pytest.mark.rules(
-    "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R13"
-)
+    "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R13",
+    "optimiser-R26",
+)  # fmt: skip
 @pytest.mark.parametrize("features", [True, False])
 @TYPES
 def test_steps_equal_adam_and_rows_without_gradient_are_unchanged(features, dtype):
     """Large epsilon, so that every gradient counts. Six items of ten rows, or of one row."""
-    w = world(np.random.default_rng(5), (4, 6, 3, 5), dtype=dtype, beta1=0.7, beta2=0.8)
+    w = world(
+        np.random.default_rng(5), (4, 6, 3, 5), dtype=dtype, beta1=0.7, beta2=0.8, dense_rate=0.4
+    )
     w = w if features else w._replace(catalogue=catalogue_of_ids(6, dtype))
     w = w.with_params(items=np.tile(w.params.items, (3, 1)))
     after = agree_with_reference(model_calls(w)[2], where=dtype)

@@ -76,6 +76,25 @@ def test_tables_and_matrix_start_as_those_of_mind(count, dtype):
     assert {x.dtype for x in found.values()} == {np.dtype(dtype)}
 
 
+@pytest.mark.rules("mind_plus-R23")
+@pytest.mark.parametrize(("head", "hidden"), [("residual", [5]), ("residual", []), ("layers", [5])])
+def test_matrices_at_the_identity_are_no_map_and_all_else_starts_as_before(head, hidden):
+    sizes = Sizes(20, 25, 0, 0)
+    drawn, found = (
+        flatten(mind_plus.init(np.random.default_rng(3), config, sizes))
+        for config in (
+            plus_config(head=head, hidden=hidden, initial_matrices=start)
+            for start in ("random", "identity")
+        )
+    )
+    changed = {"bilinear": np.eye(len(drawn["bilinear"]))}
+    if head == "residual":
+        name = f"layers.{len(hidden)}.weight"
+        changed[name] = np.zeros_like(drawn[name])
+    for name, x in (drawn | changed).items():
+        np.testing.assert_array_equal(found[name], x, name)
+
+
 @pytest.mark.rules("mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
 @pytest.mark.parametrize(
     ("changes", "removed"), [({"votes": "items"}, "bilinear"), ({"head": "none"}, "layers")]

@@ -52,9 +52,9 @@ def test_the_worked_example_matches_the_page():
         assert_example({**got, "second": state.second["items"]}, step)
 
 
-@pytest.mark.rules("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4")
-@given(rng=strategies.generators(), steps=st.integers(1, 6))
-def test_it_agrees_with_a_loop_over_numbers(rng, steps):
+@pytest.mark.rules("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R26")
+@given(rng=strategies.generators(), steps=st.integers(1, 6), dense_rate=st.sampled_from([1, 0.3]))
+def test_it_agrees_with_a_loop_over_numbers(rng, steps, dense_rate):
     start = normal(rng, 4, 3)
     params = {"items": start.copy(), "bias": start[0].copy()}
     state = optimiser.init(params)
@@ -64,14 +64,18 @@ def test_it_agrees_with_a_loop_over_numbers(rng, steps):
         history[t, named] = rng.standard_normal((len(named), 3))
         sparse = RowGradient(named, history[t, named])
         dense = normal(np.random.default_rng(t), 3)
-        state = optimiser.update(params, {"items": sparse, "bias": dense}, state, **SETTINGS)
+        gradients = {"items": sparse, "bias": dense}
+        state = optimiser.update(params, gradients, state, dense_rate=dense_rate, **SETTINGS)
     assert state.step == steps
     numbers = SETTINGS["learning_rate"], SETTINGS["beta1"], SETTINGS["beta2"]
     for row, column in np.ndindex(4, 3):
         gradients = [None if math.isnan(g) else g for g in history[:, row, column].tolist()]
         assert_close(params["items"][row, column], adam(gradients, start[row, column], *numbers))
     bias = [normal(np.random.default_rng(t), 3).tolist() for t in range(steps)]
-    expected_bias = [adam([g[i] for g in bias], start[0, i], *numbers) for i in range(3)]
+    rate, *betas = numbers
+    expected_bias = [
+        adam([g[i] for g in bias], start[0, i], rate * dense_rate, *betas) for i in range(3)
+    ]
     assert_close(params["bias"], expected_bias, "dense", atol=0)
 
 

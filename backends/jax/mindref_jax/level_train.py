@@ -102,8 +102,13 @@ def take_step(
     map_arrays = jax.tree.map
     first = map_arrays(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)  # optimiser-R1
     second = map_arrays(lambda v, g: b2 * v + (1 - b2) * (g * g), second, gradients)
+    rates = {name: rate if name in rows else rate * config.dense_rate for name in params}  # R26
     params = map_arrays(  # optimiser-R4
-        lambda x, m, v: x - rate * m / (jnp.sqrt(v) + config.epsilon * root), params, first, second
+        lambda rate, x, m, v: x - rate * m / (jnp.sqrt(v) + config.epsilon * root),
+        rates,
+        params,
+        first,
+        second,
     )
     moved = (params, first, second)
     after = map_arrays(lambda new, old: jnp.where(all_finite, new, old), moved, before)

@@ -116,7 +116,8 @@ def update_parameter(
 ) -> None:
     """Update a parameter and its moments: the rows of a row gradient, otherwise all rows."""
     if isinstance(gradient, Tensor):
-        update_tensor(parameter, gradient, step, config, learning_rate)  # optimiser-R7
+        dense_rate = learning_rate * config.dense_rate  # optimiser-R26
+        update_tensor(parameter, gradient, step, config, dense_rate)  # optimiser-R7
         return
     rows, g = gradient  # optimiser-R5, R6
     x, first, second = parameter

@@ -23,6 +23,7 @@ from mindref.errors import FOREIGN_ERRORS
 from mindref.models import mind
 from mindref.models.parameters import flatten
 from mindref.ops import label_attention, sampled_softmax
+from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
 from mindref.training import optimiser
 
@@ -175,7 +176,11 @@ def after_adam(gradients: CallAnswer, call: Call) -> Mapping[str, Array]:
     """Return the parameters after one step of Adam with `gradients`, computed in float64."""
     config = call.numbers["config"]
     after = {n: x.astype(np.float64) for n, x in flatten(call.arrays["params"]).items()}
-    d_after = {name: gradients[f"d_{name}"].astype(np.float64) for name in after}
+    d_after: dict[str, Array | RowGradient] = {}
+    for name in after:
+        gradient = gradients[f"d_{name}"].astype(np.float64)
+        is_table = name in ("items", "profile")
+        d_after[name] = RowGradient(np.arange(len(gradient)), gradient) if is_table else gradient
     optimiser.update(
         after,
         d_after,
@@ -184,5 +189,6 @@ def after_adam(gradients: CallAnswer, call: Call) -> Mapping[str, Array]:
         beta1=config.beta1,
         beta2=config.beta2,
         epsilon=config.epsilon,
+        dense_rate=config.dense_rate,
     )
     return after

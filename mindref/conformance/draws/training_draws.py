@@ -29,6 +29,7 @@ STABLE_SETTINGS: dict[str, tuple[Any, ...]] = {
     "beta1": (0.9, 0.5),
     "beta2": (0.999, 0.9),
     "epsilon": (0.1, 0.02, 0.5),
+    "dense_rate": (1.0, 0.1),
 }
 """Setting -> values to draw. With these values, rounding errors stay small over several steps."""
 

@@ -130,6 +130,7 @@ class ComposedBackend:
             beta1=config.beta1,
             beta2=config.beta2,
             epsilon=config.epsilon,
+            dense_rate=config.dense_rate,
         )
         return state._replace(moments=moments), loss
 

@@ -103,7 +103,10 @@ class AdamUpdate:
         will be complete.
         """
         step, before = self.step, self.moments
-        self.numbers = adam_numbers(before.step + 1, self.learning_rate, step.config, step.dtype)
+        count, rate, config = before.step + 1, self.learning_rate, step.config
+        self.numbers = adam_numbers(count, rate, config, step.dtype)
+        dense_rate = rate * config.dense_rate  # optimiser-R26
+        self.dense_numbers = adam_numbers(count, dense_rate, config, step.dtype)
         params = flatten(step.params)
         self.tables = {
             name: ParameterTables(x, before.first[name], before.second[name])
@@ -153,7 +156,7 @@ class AdamUpdate:
         """Update a matrix or bias, whose gradient is the sum of `parts`."""
         tables = ParameterTables(*map(as_matrices, self.tables[name]))
         gradient_parts = as_matrices(parts, len(parts))
-        self.square_sums.append(update_parameter(gradient_parts, tables, self.numbers))
+        self.square_sums.append(update_parameter(gradient_parts, tables, self.dense_numbers))
 
     def update_items(self, items: slice) -> None:
         """Sum the gradients of a block of items, and update the table rows of these items."""

@@ -88,11 +88,22 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes) -> Params:
     context_width = config.width * config.contexts
     # mind_plus-R20
     items, profile, bilinear, layers = parameters.init(rng, config, sizes, context_width)
+    if config.initial_matrices == "identity":  # mind_plus-R23
+        bilinear, layers = start_at_identity(config, layers)
     if config.votes == "items":  # mind_plus-R8: S is not learned
         bilinear = bilinear[:0, :0]
     if config.head == "none":  # mind_plus-R11
         layers = ()
     return Params(items, profile, bilinear, ages.start(config), layers)
+
+
+def start_at_identity(config: Config, layers: tuple[Layer, ...]) -> tuple[Array, tuple[Layer, ...]]:
+    """Return S (D, D), the identity, and the layers; with a residual head, the last is zero."""
+    identity = np.eye(config.width, dtype=config.dtype)
+    if config.head != "residual":
+        return identity, layers
+    zero = layers[-1]._replace(weight=np.zeros_like(layers[-1].weight))
+    return identity, (*layers[:-1], zero)
 
 
 def mind_plus_interests(
