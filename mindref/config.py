@@ -118,7 +118,7 @@ class Config:
     k1: float = number_setting(
         1.2, 0, 1e6, "with --similarity bm25: how much a popular item loses weight; 0: not at all"
     )
-    b: float = number_setting(0.25, 0, 1,
+    b: float = number_setting(0.5, 0, 1,
         "with --similarity bm25: how much the effect of k1 depends on the popularity of an item; 0:"
         " not at all, 1: fully")  # fmt: skip
     regularization: float = number_setting(
@@ -237,7 +237,9 @@ class Config:
         """Return a preset with changes. Raises ConfigError for an unknown name or a bad value."""
         if preset not in PRESETS:
             raise ConfigError(say("preset", " or ".join(PRESETS), preset))
-        settings = {**PRESETS[preset], **without_step_limit(changes or {}), **(changes or {})}
+        changes = changes or {}
+        defaults = {**PRESETS[preset], **registry.family_defaults(changes.get("model"))}
+        settings = {**defaults, **without_step_limit(changes), **changes}
         check_names(cls, settings, "configuration", "a known setting")
         return cls(**settings)
 
@@ -263,6 +265,11 @@ class Config:
         """Return plain values for JSON; infinity is written "inf"."""
         values = dataclasses.asdict(self)
         return {k: "inf" if v == float("inf") else v for k, v in values.items()}  # model-R28
+
+    def changes_from(self, preset: str) -> dict[str, Any]:
+        """Return the plain values of the settings that differ from a preset with this model."""
+        base = {**Config.of(preset).to_dict(), **registry.family_defaults(self.model)}
+        return {name: value for name, value in self.to_dict().items() if value != base[name]}
 
     def family_settings(self) -> dict[str, Any]:
         """Return plain values of the settings that the family uses, for a file."""

@@ -17,7 +17,7 @@ from mindref.cli.run_settings import read_run_config, run_backend
 from mindref.config import Config
 from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
-from mindref.models.registry import RERANK_FAMILIES, families_using
+from mindref.models.registry import ENTRIES, RERANK_FAMILIES, families_using
 from mindref.presets import PRESETS
 from mindref.process.memory import check_memory
 from mindref.process.threads import (
@@ -143,7 +143,11 @@ def setting_help(setting: dataclasses.Field[object], rerankers: tuple[str, ...] 
     if isinstance(default, bool):
         notes.append(f"default {'on' if default else 'off'}")
     else:
-        notes.append(f"default {format_default(default)}")
+        changed = [
+            (x.name, x.defaults[setting.name]) for x in ENTRIES if setting.name in x.defaults
+        ]
+        of_families = "".join(f", {name}: {format_default(value)}" for name, value in changed)
+        notes.append(f"default {format_default(default)}{of_families}")
     if families := families_using(setting.name):
         families += rerankers
         listed = ", ".join(families[:-1]) + (" and " if families[:-1] else "") + families[-1]

@@ -48,6 +48,11 @@ class Ragged(NamedTuple):
         kept_before = np.concatenate([[0], np.cumsum(is_kept)]).astype(np.int64)
         return Ragged(kept_before[self.offsets], self.values[is_kept])
 
+    def ends(self, length: int) -> Ragged:
+        """Return at most the last `length` values of each row."""
+        lengths = self.lengths
+        return self.slice(np.arange(len(self)), np.maximum(lengths - length, 0), lengths)
+
     @classmethod
     def of(cls, rows: Sequence[Sequence[int] | Ints]) -> Ragged:
         """Return rows as one flat array with offsets."""

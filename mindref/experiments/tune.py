@@ -146,8 +146,7 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
 
 def setting_words(preset: str, config: Config) -> list[str]:
     """Return the options of `mindref train` that give these settings."""
-    base, values = Config.of(preset).to_dict(), config.to_dict()
-    changed = {name: x for name, x in values.items() if x != base[name]}  # experiments-R26
+    changed = config.changes_from(preset)  # experiments-R26
     # with --model, the default preset need not be named
     is_default = "model" in changed and preset == preset_or_default(None, changed)
     words = [] if is_default else ["--preset", preset]

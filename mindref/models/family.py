@@ -39,6 +39,30 @@ class Draw(NamedTuple):
     config: Config
 
 
+@dataclass(frozen=True)
+class SparseScores:
+    """Scores (C, N) of histories, of which few items of a case differ from those of other cases."""
+
+    entries: Any  # sparse matrix by rows (C, N), float64, none below `base_scores`
+    base_scores: Array  # (N,) score of an item without an entry
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(C, N)."""
+        return len(self.entries.indptr) - 1, len(self.base_scores)
+
+    def take_items(self, items: Ints) -> SparseScores:
+        """Return the scores of some items, in their order."""
+        return SparseScores(self.entries[:, items], self.base_scores[items])
+
+    def to_dense(self) -> Array:
+        """Return the scores as an array (C, N)."""
+        scores = np.tile(self.base_scores, (self.shape[0], 1))
+        cases = np.repeat(np.arange(self.shape[0]), np.diff(self.entries.indptr))
+        scores[cases, self.entries.indices] = self.entries.data
+        return scores
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """Base class: the attributes of every family."""
@@ -112,7 +136,9 @@ class FittedFamily(Family):
     check_arrays: Callable[[Mapping[str, Array], int], None]  # raises ValueError; items N
     interests: Callable[[FittedParams, Ragged, Config], tuple[Array, Bools]] | None = None
     items: Callable[[FittedParams], Array] | None = None  # parameters -> item vectors (N, D)
-    scores: Callable[[FittedParams, Ragged, Config], Array] | None = None  # -> (C, N)
+    scores: Callable[[FittedParams, Ragged, Config], Array | SparseScores] | None = None  # (C, N)
+    fit_needed: Callable[[Ragged, Sizes, Config, Ints], FittedParams] | None = None
+    """Fit what the scores of histories with these items need: a faster fit for one evaluation."""
     memory: Callable[[Config, Sizes], int] = lambda config, sizes: 0
     """Return about how many numbers a fit keeps, if they are many."""
     reads_features: bool = False

@@ -16,11 +16,12 @@ from scipy import sparse
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
-from mindref.models.family import FittedFamily
+from mindref.models.family import FittedFamily, SparseScores
 from mindref.models.parameters import FittedParams, Sizes, check_shapes
 from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, Bools, Ints
 
+MAX_PAIRS = 4_000_000_000  # products of a fit, in the order of 15 seconds
 BLOCK = 1 << 22  # similarities in memory before the largest are selected, 50 MB
 
 
@@ -31,11 +32,12 @@ def fit_item_knn(
 
     Each row has the `neighbours` most similar items of an item; the item itself may be one. k1 and
     b are parameters of bm25 and ignored otherwise. needed: ids of the items that have rows; the
-    rows of other items are empty. Default: all. Takes 16 bytes per similarity that is kept, at most
+    rows of other items are empty. Default: all. If the fit would need more than MAX_PAIRS products,
+    only the ends of the sequences are used. Takes 16 bytes per similarity that is kept, at most
     16 `neighbours` per row, and BLOCK numbers.
     """
     neighbours = config.neighbours
-    user_items = interaction_weights(sequences, sizes.items)
+    user_items = interaction_weights(limit_pairs(sequences, MAX_PAIRS), sizes.items)
     weights = item_weights(user_items, config.similarity, config.k1, config.b)
     users = weights.T.tocsr()
     ids = np.arange(sizes.items) if needed is None else np.unique(needed)  # baselines-R21
@@ -63,6 +65,16 @@ def interaction_weights(rows: Ragged, items: int, *, decay: float = 1.0) -> spar
     values = np.power(decay, since.astype(np.float64))  # baselines-R6
     coordinates = (keys // items, keys % items)
     return sparse.csr_matrix((values, coordinates), shape=(len(rows), items))
+
+
+def limit_pairs(train: Ragged, max_pairs: int) -> Ragged:
+    """Return the ends of the sequences; the longest length is halved until few pairs remain.
+
+    A fit adds up as many products as there are pairs: the sum of squared lengths.
+    """
+    while (train.lengths.astype(np.int64) ** 2).sum() > max_pairs and train.lengths.max() > 1:
+        train = train.ends(int(train.lengths.max()) // 2)  # baselines-R18
+    return train
 
 
 class SparseRows:
@@ -146,16 +158,16 @@ def largest_mask(values: Array, ids: Ints, count: int) -> Bools:
     return mask
 
 
-def score_neighbours(arrays: FittedParams, histories: Ragged, config: Config) -> Array:
+def score_neighbours(arrays: FittedParams, histories: Ragged, config: Config) -> SparseScores:
     """Map histories (C rows) to a score of every item (C, N), float64; zeros for an empty history.
 
     The score is the sum of the similarities to the items of the history, weighted by decay^r,
-    where r behaviours follow the item and decay is `history_decay`. The result takes 8 C N bytes.
-    Raises ShapeError for an item outside the catalogue.
+    where r behaviours follow the item and decay is `history_decay`. Raises ShapeError for an item
+    outside the catalogue.
     """
     similar = similarity_matrix(arrays)
-    item_scores: Array = sparse_scores(similar, histories, config.history_decay).toarray()
-    return item_scores
+    weights = interaction_weights(histories, similar.shape[1], decay=config.history_decay)
+    return SparseScores(weights @ similar, np.zeros(similar.shape[1]))  # baselines-R11
 
 
 def similarity_matrix(arrays: Mapping[str, Array]) -> sparse.csr_matrix:
@@ -165,12 +177,6 @@ def similarity_matrix(arrays: Mapping[str, Array]) -> sparse.csr_matrix:
     for name in ("data", "indices", "indptr"):  # the constructor would convert the indices
         setattr(similar, name, arrays[name])
     return similar
-
-
-def sparse_scores(similar: sparse.csr_matrix, histories: Ragged, decay: float) -> sparse.csr_matrix:
-    """Return `score_neighbours` as a sparse matrix (C, N), whose entries are not sorted."""
-    weights = interaction_weights(histories, similar.shape[1], decay=decay)
-    return weights @ similar  # baselines-R11
 
 
 def check_similarities(arrays: Mapping[str, Array], items: int) -> None:
@@ -192,6 +198,9 @@ FAMILY = FittedFamily(
     name="item_knn",
     fit=fit_item_knn,
     scores=score_neighbours,
+    fit_needed=lambda sequences, sizes, config, needed: fit_item_knn(
+        sequences, sizes, config, needed=needed
+    ),
     check_arrays=check_similarities,
     memory=lambda config, sizes: 2 * config.neighbours * sizes.items,
 )

@@ -19,6 +19,7 @@ class FamilyEntry(NamedTuple):
     module: str  # in mindref.models; its constant FAMILY is the family object
     settings: tuple[str, ...] = ()  # fields of Config that only the families that list them use
     values: Mapping[str, tuple[str, ...]] = {}  # values of a common setting, likewise
+    defaults: Mapping[str, object] = {}  # of settings, where they are not those of Config
     reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
 
@@ -74,6 +75,7 @@ ENTRIES = (
         "item k-nearest-neighbours (Sarwar et al., WWW 2001)",
         "item_knn",
         ("similarity", "neighbours", "k1", "b", "history_decay"),
+        defaults={"window": 50, "history_decay": 0.7},  # measured: specs/baselines.md
     ),
     FamilyEntry("popularity", "the most frequent items, the same for every user", "popularity"),
     FamilyEntry("random", "a random order of the catalogue per history", "random_scores"),
@@ -99,6 +101,12 @@ def families_using(setting: str) -> tuple[str, ...]:
 def families_allowing(setting: str, value: object) -> tuple[str, ...]:
     """Return the families that list a value of a common setting; () if every family allows it."""
     return tuple(entry.name for entry in ENTRIES if value in entry.values.get(setting, ()))
+
+
+def family_defaults(model: object) -> Mapping[str, object]:
+    """Return the defaults of settings that a named family changes; {} for an unknown name."""
+    entries = [entry.defaults for entry in ENTRIES if entry.name == model]  # baselines-R17
+    return entries[0] if entries else {}
 
 
 def allows_value(model: str, setting: str, value: object) -> bool:

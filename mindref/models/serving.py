@@ -18,7 +18,7 @@ from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import BackendError, say
 from mindref.models import mind
-from mindref.models.family import backend_computes, family_of, operators_of
+from mindref.models.family import SparseScores, backend_computes, family_of, operators_of
 from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Catalogue
 from mindref.ops import REFERENCE
@@ -84,14 +84,13 @@ def compute_interests(
     )
 
 
-def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
+def score_histories(model: Model, histories: Ragged) -> Iterator[Array | SparseScores]:
     """Yield the scores (C, N) of blocks of histories, for a family without vectors."""
     family, config = family_of(model.config.model), model.config
     size = max(1, SCORES // len(model.catalogue.rows))
     for start in range(0, len(histories), size):
-        cases = range(start, min(start + size, len(histories)))
-        rows = Ragged.of([histories.row(r)[-config.window :] for r in cases])
-        yield family.scores(model.params, rows, config)
+        cases = np.arange(start, min(start + size, len(histories)))
+        yield family.scores(model.params, histories.take(cases).ends(config.window), config)
 
 
 def with_couplings(

@@ -13,7 +13,7 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.errors import DataError, say
 from mindref.recall.checks import check_exclude, check_list_length
-from mindref.shapes import Array, Bools, Ints
+from mindref.shapes import Array, Ints
 
 
 class TopN(NamedTuple):
@@ -66,41 +66,47 @@ def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> T
     return without_interests(ids, np.where(ids >= 0, top_scores, -np.inf))
 
 
-def top_n_by_sparse_score(scores: Any, *, n: int, exclude: Ragged | None = None) -> TopN:
+def top_n_by_sparse_score(
+    entries: Any, *, base_scores: Array, n: int, exclude: Ragged | None = None
+) -> TopN:
     """Return the top n items of each case by scores (C, N), as `top_n_by_score` does.
 
-    scores: a sparse matrix by rows (CSR), whose entries are not negative. Other items have score 0.
-    exclude: excluded items of each case. Raises ShapeError, DataError or ConfigError.
+    entries: a sparse matrix by rows (CSR). base_scores (N,): the scores of items without an entry;
+    no entry may be below their maximum. exclude: excluded items of each case. Raises ShapeError,
+    DataError or ConfigError.
     """
     check_list_length(n, "top_n_by_sparse_score")
-    check_exclude(exclude, *scores.shape)
-    result = empty_top_n(scores.shape[0], n, np.float64)
-    is_hidden = np.zeros(scores.shape[1], np.bool_)
-    starts, none = scores.indptr, result.items[:0, 0]
-    for case in range(scores.shape[0]):
+    check_exclude(exclude, *entries.shape)
+    result = empty_top_n(entries.shape[0], n, np.float64)
+    order = np.lexsort((np.arange(len(base_scores)), -base_scores))
+    highest = base_scores.max(initial=-np.inf)
+    is_listed = np.zeros(len(base_scores), np.bool_)  # excluded, or with an entry
+    starts, none = entries.indptr, result.items[:0, 0]
+    for case in range(entries.shape[0]):
         row = slice(starts[case], starts[case + 1])
         hidden = none if exclude is None else exclude.row(case)
-        is_hidden[hidden] = True
-        ids, values = largest_entries(scores.indices[row], scores.data[row], n, is_hidden)
-        is_hidden[hidden] = False
+        is_listed[hidden] = True
+        # an entry that equals the highest base score is sorted with the items without an entry
+        is_used = ~is_listed[entries.indices[row]] & (entries.data[row] > highest)
+        ids, values = largest_entries(entries.indices[row][is_used], entries.data[row][is_used], n)
+        if len(ids) < n:
+            is_listed[ids] = True
+            candidates = order[: n + len(hidden)]  # fewer than n of them have an entry
+            unlisted = candidates[~is_listed[candidates]][: n - len(ids)]
+            is_listed[ids] = False
+            ids, values = np.append(ids, unlisted), np.append(values, base_scores[unlisted])
+        is_listed[hidden] = False
         result.items[case, : len(ids)], result.scores[case, : len(ids)] = ids, values
     return without_interests(result.items, result.scores)
 
 
-def largest_entries(ids: Ints, values: Array, n: int, is_hidden: Bools) -> tuple[Ints, Array]:
-    """Return the top n items that are not hidden (N,), and the scores."""
-    allowed = ~is_hidden[ids] & (values > 0)
-    ids, values = ids[allowed], values[allowed]
+def largest_entries(ids: Ints, values: Array, n: int) -> tuple[Ints, Array]:
+    """Return the top n items and the scores."""
     if len(ids) > n:
         candidates = values >= np.partition(values, -n)[-n]
         ids, values = ids[candidates], values[candidates]
     order = np.lexsort((ids, -values))[:n]  # recall-R40: ids ascend
-    ids, values = ids[order], values[order]
-    if len(ids) < n:
-        without_score = np.flatnonzero(~is_hidden)
-        zeros = without_score[np.isin(without_score, ids, invert=True)][: n - len(ids)]
-        ids, values = np.append(ids, zeros), np.append(values, np.zeros(len(zeros)))
-    return ids, values
+    return ids[order], values[order]
 
 
 def without_interests(ids: Ints, scores: Array) -> TopN:

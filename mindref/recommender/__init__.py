@@ -120,10 +120,9 @@ class Recommender:
         After a `fit` with a start, `config` has the settings of the training, not this call.
         """
         preset = self._params["preset"]
-        base = Config.of(preset_or_default(preset, self._params)).to_dict()
-        values = self.config.to_dict()
-        changed = [f"{k}={values[k]!r}" for k in self._params if k in base and values[k] != base[k]]
-        words = [f"preset={preset!r}"] * (preset != self._default_preset) + changed
+        changed = self.config.changes_from(preset_or_default(preset, self._params))
+        words = [f"{name}={changed[name]!r}" for name in self._params if name in changed]
+        words = [f"preset={preset!r}"] * (preset != self._default_preset) + words
         return f"{type(self).__name__}({', '.join(words)})"
 
     @check_arguments
@@ -333,11 +332,7 @@ class Recommender:
     @staticmethod
     def _shortest_params(config: Config) -> dict[str, Any]:
         """Return the preset and the settings that give `config`, with the fewest settings."""
-        candidates, values = list[dict[str, Any]](), config.to_dict()
-        for preset in PRESETS:
-            base = Config.of(preset).to_dict()
-            changed = {name: value for name, value in values.items() if value != base[name]}
-            candidates.append({"preset": preset, **changed})
+        candidates = [{"preset": name, **config.changes_from(name)} for name in PRESETS]
         return min(candidates, key=len)
 
     @check_arguments

@@ -12,6 +12,7 @@ import numpy as np
 
 from mindref.arguments import Natural, check_arguments, is_integer
 from mindref.backend import Backend
+from mindref.config import Config
 from mindref.data.batches import pad_histories
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.quoting import join_names
@@ -35,7 +36,7 @@ from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import TopN
-from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
+from mindref.recommender.baselines import baseline_warnings, fit_baseline
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import recommend_batch
@@ -136,21 +137,22 @@ def evaluate_lists(
     """Return the reports of the model and of three baselines, and the lists of the model."""
     n, cases, seed = max(list_lengths), evaluation_set.cases, model.config.seed
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
-    # the baselines number the servable items from 0
-    servable, num_cases = ServableItems.of(model.catalogue), len(cases.users)
+    num_items, num_cases = len(model.catalogue.rows), len(cases.users)
+    lists, train = {"model": ranked}, evaluation_set.train
+    settings = Config.of("mind", {"model": "item_knn"})  # baselines-R17
+    item_knn = fit_baseline(settings, train, num_items, cases.histories.values)
+    lists["item_knn"], _ = recommend_cases(item_knn, evaluation_set, n)
+    # popularity and random number the servable items from 0
+    servable = ServableItems.of(item_knn.catalogue)
     counts, num_servable = evaluation_set.counts[servable.ids], len(servable.ids)
-    train, histories = (servable.to_rows(x) for x in (evaluation_set.train, cases.histories))
-    hidden = None if evaluation_set.hidden is None else histories
+    hidden = None if evaluation_set.hidden is None else servable.to_rows(evaluation_set.hidden)
     chance = make_rng(seed, "baseline")
-    baselines = {
-        "item_knn": item_knn_top_n(train, histories, num_servable, n=n, hidden=hidden),
-        "popularity": popularity_top_n(counts, num_cases, n=n, exclude=hidden),
-        "random": random_top_n(chance, num_servable, num_cases, n=n, exclude=hidden),
-    }
-    lists = {"model": ranked}
-    for name, baseline in baselines.items():
+    for name, baseline in (
+        ("popularity", popularity_top_n(counts, num_cases, n=n, exclude=hidden)),
+        ("random", random_top_n(chance, num_servable, num_cases, n=n, exclude=hidden)),
+    ):
         lists[name] = baseline._replace(items=servable.to_ids(baseline.items))
-    num_items, reports = len(model.catalogue.rows), {}
+    reports = {}
     for name, top_n in lists.items():
         rng = make_rng(seed, "bootstrap")  # the same samples: they are comparable
         reports[name] = evaluate_top_n(top_n, cases, num_items, list_lengths=list_lengths, rng=rng)

@@ -39,7 +39,7 @@ SMALL = fitted(made(5, users=20), 9, neighbours=4)
 
 def scored(histories, arrays=SMALL, decay=1.0):
     config = Config(model="item_knn", history_decay=decay)
-    return item_knn.score_neighbours(arrays, Ragged.of(histories), config)
+    return item_knn.score_neighbours(arrays, Ragged.of(histories), config).to_dense()
 
 
 def dense(arrays):

@@ -10,6 +10,7 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.models import random_scores, serving
+from mindref.models.family import SparseScores
 from mindref.models.parameters import catalogue_of_ids
 from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import top_n_by_score, top_n_by_sparse_score
@@ -60,8 +61,12 @@ def test_lists_by_score_agree_with_a_naive_sort(problem):
 def test_lists_by_sparse_scores_equal_those_of_dense_scores(problem):
     scores, n, exclude = problem
     scores = np.where((scores > 0) & (scores < INF), scores, 0).astype(np.float64)
-    got = top_n_by_sparse_score(sparse.csr_matrix(scores), n=n, exclude=exclude)
-    np.testing.assert_equal(got, top_n_by_score(scores, n=n, exclude=exclude))
+    entries = sparse.csr_matrix(scores)
+    entries.data[entries.data == 3] = 0  # a stored zero
+    for base_scores in (np.zeros(scores.shape[1]), -(np.arange(scores.shape[1]) % 5) - 1.0):
+        dense = SparseScores(entries, base_scores).to_dense()
+        got = top_n_by_sparse_score(entries, base_scores=base_scores, n=n, exclude=exclude)
+        np.testing.assert_equal(got, top_n_by_score(dense, n=n, exclude=exclude))
 
 
 @pytest.mark.rules("recall-R40")

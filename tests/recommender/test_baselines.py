@@ -1,19 +1,17 @@
-"""The baselines beside a model: lists of item_knn, its settings, and the warning."""
+"""The baselines beside a model: their lists, the settings of item_knn, and the warnings."""
 
 import numpy as np
 import pytest
 
-from mindref import MIND
+from mindref import MIND, Recommender
 from mindref.config import Config
 from mindref.data.log import Ragged
-from mindref.data.rng import make_rng
-from mindref.data.splits import make_split
-from mindref.evaluation import metrics
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models import item_knn
-from mindref.models.parameters import Sizes
+from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import top_n_by_score
 from mindref.recommender import baselines, evaluate_run
+from mindref.recommender.serving.top_n_lists import recommend_batch
 from tests.runs import SMALL, loaded
 
 
@@ -25,41 +23,43 @@ def report(**values):
     return EvaluationReport(1, 0, 0, estimates, {})
 
 
-@pytest.mark.rules("baselines-R17")
-def test_item_knn_beside_a_model_is_fitted_to_the_training_sequences():
+@pytest.mark.rules("baselines-R17", "baselines-R21")
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_a_row_of_a_report_is_the_model_of_that_name(exclude_seen):
     log = loaded().log
-    split, items = make_split("leave_last_out", log, make_rng(0, "split")), len(log.item_ids)
+    rows = MIND(**SMALL, test_users=9).fit(log, exclude_seen=exclude_seen).report["metrics"]["test"]
+    for name in ("item_knn", "popularity"):
+        made = Recommender(model=name, test_users=9).fit(log, exclude_seen=exclude_seen)
+        found = made.report["metrics"]["test"]
+        assert rows[name] == found["model"] == found[name]
     numbers = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5, "history_decay": 0.7}
-    config = Config(model="item_knn", **numbers)
-    arrays = item_knn.fit_item_knn(split.train, Sizes(items, items, 0, 0), config)
-    scores = item_knn.score_neighbours(arrays, split.test.histories, config)
-    ranked = top_n_by_score(scores, n=10, exclude=split.test.histories)
-    hit = metrics.hit_mask(ranked.items, split.test.targets)
-    expected = metrics.ndcg_at(hit, metrics.count_distinct(split.test.targets), 10).mean()
-    got = MIND(**SMALL).fit(log).report["metrics"]["test"]["item_knn"]["ndcg@10"]["value"]
-    assert got == pytest.approx(expected, abs=1e-12)
+    assert Config.of("mind", {"model": "item_knn"}) == Config(
+        model="item_knn", window=50, **numbers
+    )
 
 
 @pytest.mark.rules("baselines-R17")
-@pytest.mark.parametrize("block", [1, 300])
-def test_the_lists_do_not_depend_on_the_blocks(block, monkeypatch):
+def test_a_model_of_sparse_scores_has_the_lists_of_dense_scores():
     log = loaded().log
-    arguments = log.interactions, log.interactions, len(log.item_ids)
-    options = {"n": 7, "hidden": log.interactions}
-    whole = baselines.item_knn_top_n(*arguments, **options)
-    monkeypatch.setattr(baselines, "BLOCK", block)
-    np.testing.assert_equal(baselines.item_knn_top_n(*arguments, **options), whole)
+    items, config = len(log.item_ids), Config.of("mind", {"model": "item_knn"})
+    model = baselines.fit_baseline(config, log.interactions, items, log.interactions.values)
+    scores = item_knn.score_neighbours(model.params, log.interactions.ends(50), model.config)
+    options = {"n": 7, "profiles": np.zeros((len(log.interactions), 0), np.int64)}
+    for limits in (ItemFilter(exclude=log.interactions), ItemFilter(np.arange(items) % 2 == 0)):
+        ranked, _ = recommend_batch(model, log.interactions, item_filter=limits, **options)
+        dense = limits.mask_scores(scores.to_dense())
+        np.testing.assert_equal(ranked, top_n_by_score(dense, n=7, exclude=limits.exclude))
 
 
 @pytest.mark.rules("baselines-R18")
 def test_a_long_sequence_is_cut_to_its_last_interactions():
     rows = Ragged.of([range(9), [3, 4], [], range(20, 25)])
-    assert baselines.limit_pairs(rows, 81 + 4 + 25) is rows
-    cut = baselines.limit_pairs(rows, 36)  # 16 + 4 + 16
+    assert item_knn.limit_pairs(rows, 81 + 4 + 25) is rows
+    cut = item_knn.limit_pairs(rows, 36)  # 16 + 4 + 16
     assert [cut.row(r).tolist() for r in range(4)] == [
         [5, 6, 7, 8], [3, 4], [], [21, 22, 23, 24]
     ]  # fmt: skip
-    assert baselines.limit_pairs(rows, 0).lengths.tolist() == [1, 1, 0, 1]
+    assert item_knn.limit_pairs(rows, 0).lengths.tolist() == [1, 1, 0, 1]
 
 
 @pytest.mark.rules("baselines-R19")

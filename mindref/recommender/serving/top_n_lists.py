@@ -6,12 +6,18 @@ import numpy as np
 
 from mindref.backend import Backend
 from mindref.data.log import Ints, Ragged
-from mindref.models.family import family_of
+from mindref.models.family import SparseScores, family_of
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
 from mindref.recall import ExactIndex, Index
 from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, retrieve_top_n
-from mindref.recall.top_n import TopN, empty_top_n, top_n_by_score, write_cases
+from mindref.recall.top_n import (
+    TopN,
+    empty_top_n,
+    top_n_by_score,
+    top_n_by_sparse_score,
+    write_cases,
+)
 from mindref.shapes import Array
 
 
@@ -92,9 +98,23 @@ def recommend_by_scores(
     """
     ranked, start = empty_top_n(len(histories), n, np.float64), 0
     for block in score_histories(model, histories):
-        cases = np.arange(start, start + len(block))
-        limits = item_filter.take(cases)
-        scores = limits.mask_scores(block if servable.is_all else block[:, servable.ids])
-        write_cases(ranked, cases, top_n_by_score(scores, n=n, exclude=limits.exclude))
-        start += len(block)
+        cases = np.arange(start, start + block.shape[0])
+        write_cases(ranked, cases, lists_by_scores(block, n, servable, item_filter.take(cases)))
+        start += block.shape[0]
     return ranked._replace(items=servable.to_ids(ranked.items))
+
+
+def lists_by_scores(
+    scores: Array | SparseScores, n: int, servable: ServableItems, limits: ItemFilter
+) -> TopN:
+    """Return the lists of a block of cases by scores (C, N); dense scores only for a filter."""
+    if isinstance(scores, SparseScores):
+        scores = scores if servable.is_all else scores.take_items(servable.ids)
+        if limits.is_allowed is None and limits.only is None:
+            return top_n_by_sparse_score(
+                scores.entries, base_scores=scores.base_scores, n=n, exclude=limits.exclude
+            )
+        scores = scores.to_dense()
+    elif not servable.is_all:
+        scores = scores[:, servable.ids]
+    return top_n_by_score(limits.mask_scores(scores), n=n, exclude=limits.exclude)
