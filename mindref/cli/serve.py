@@ -11,7 +11,7 @@ from mindref.cli.streams import print_stderr, print_stdout
 from mindref.process.threads import usable_cores
 
 
-@click.command("serve", short_help="Recommend over HTTP: histories to items, as JSON.")
+@click.command("serve", short_help="Recommend over HTTP: users or histories to items, as JSON.")
 @click.argument("run", type=settings.FOLDER)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
@@ -41,10 +41,16 @@ def serve_command(
     """Serve RUN over HTTP until Ctrl-C or SIGTERM. Requires the extra `serve`.
 
     \b
-    POST /recommend   {"history": ["ITEM", ...], "n": 10} -> items with title, score, interest
-                      {"histories": [[...], ...]} -> lists; also only, exclude, per_interest
-    GET  /health      model and index
-    GET  /metrics     counters for Prometheus
+    POST /recommend    {"history": ["ITEM", ...], "n": 10} -> items with title, score, interest
+                       {"user": "ID"} -> items for a user of the run's log
+                       {"histories": [[...], ...]} -> lists; also only, exclude, per_interest
+    POST /similar      {"item": "ITEM", "n": 10} -> similar items
+    POST /reload       {} -> load RUN again, after a newer run has replaced it
+    GET  /health       model and index
+    GET  /metrics      counters for Prometheus
+    GET  /openapi.json description of the routes
+
+    If nothing is known of a user, the answer has the most popular items and "fallback": "popular".
 
     The run is verified and loaded before the port accepts requests. Requests in progress are
     finished when the service stops.

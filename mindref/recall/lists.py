@@ -30,7 +30,7 @@ class Recommendation(NamedTuple):
     item: str | int  # external id; an integer if it was one in the data of `fit`
     title: str  # empty where unknown
     score: float
-    interest: int  # from 0
+    interest: int  # from 0; -1: a popular item, because nothing is known of the user
 
 
 class UserList(NamedTuple):
@@ -116,12 +116,14 @@ def save_text(path: Path) -> Iterator[tuple[TextIO, list[str]]]:
 def list_to_json(answer: UserList, index: Index) -> dict[str, Any]:
     """Return a list as JSON values, with the kind and recall of the index."""
     items = [{"rank": rank, **x._asdict()} for rank, x in enumerate(answer.items, 1)]
+    is_popular = any(x.interest < 0 for x in answer.items)
     return {
         "user": answer.user,
         "interests": answer.interests,
         "unknown": answer.unknown,
         "index": {"kind": index.kind, "recall": index.recall},
         "items": items,
+        **({"fallback": "popular"} if is_popular else {}),  # recall-R51
     }
 
 
@@ -150,12 +152,13 @@ def write_table(stream: TextIO, answer: UserList) -> None:
             f"  not in the catalogue or untrained: {', '.join(map(printable, answer.unknown))}\n"
         )
     if not answer.items:
-        reason = "no allowed item" if answer.length else "no known behaviour"  # recall-R51
-        stream.write(f"  no items: {reason}\n")
+        stream.write("  no items: no allowed item\n")
     ranked = list(enumerate(answer.items, 1))
     wide = id_width(answer.items)
     for interest in sorted({x.interest for x in answer.items}):
-        if not by_scores:
+        if interest < 0:
+            stream.write("  popular items, because no behaviour is known\n")  # recall-R51
+        elif not by_scores:
             stream.write(f"interest {interest}\n")
         write_rows(stream, [(rank, x) for rank, x in ranked if x.interest == interest], wide)
 
@@ -172,14 +175,20 @@ def write_rows(stream: TextIO, rows: Iterable[tuple[int, Recommendation]], wide:
         stream.write(f"  {rank:>4}  {x.score:>8.3f}  {name}\n")
 
 
+def similar_to_json(answer: SimilarList) -> dict[str, Any]:
+    """Return a list of similar items as JSON values."""
+    rows = [
+        {"rank": rank, "item": x.item, "title": x.title, "score": x.score}
+        for rank, x in enumerate(answer.items, 1)
+    ]
+    return {"item": answer.item, "title": answer.title, "items": rows}
+
+
 def write_similar(stream: TextIO, answer: SimilarList, form: str) -> None:
     """Write a list of similar items as a table, TSV or JSON."""
     ranked = list(enumerate(answer.items, 1))
     if form == "json":
-        rows = [
-            {"rank": rank, "item": x.item, "title": x.title, "score": x.score} for rank, x in ranked
-        ]
-        json.dump({"item": answer.item, "title": answer.title, "items": rows}, stream)
+        json.dump(similar_to_json(answer), stream)
         stream.write("\n")
     elif form == "tsv":
         stream.write(tsv_line("rank", "item", "score", "title"))

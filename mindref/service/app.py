@@ -21,18 +21,29 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mindref.errors import ConfigError, DataError, say
+from mindref.errors import ConfigError, DataError, MindrefError, say
+from mindref.service.answers import HistoryAnswers
+from mindref.service.openapi import (
+    HEALTH,
+    METRICS,
+    OPENAPI,
+    RECOMMEND,
+    RELOAD,
+    ROUTES,
+    SIMILAR,
+    describe_api,
+)
 from mindref.service.request_body import (
     CONTENT_TYPE,
     MAX_BODY,
-    RecommendRequest,
     RequestError,
     parse_request,
+    parse_similar,
 )
 
 WAITING = 32  # requests that wait for a worker thread, for each thread
 RETRY_SECONDS = 1  # of a rejected request
-RECOMMEND, HEALTH, METRICS, OTHER = "/recommend", "/health", "/metrics", "other"
+OTHER = "other"  # the path of requests for other paths
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the latency histogram, in seconds."""
@@ -66,36 +77,48 @@ class ServiceMetrics:
             "Requests that are computed or wait for a thread.",
             registry=registry,
         )
-        Gauge("mindref_model_step", "Training step of the model.", registry=registry).set(step)
+        text = "Training step of the model."
+        self.step = Gauge("mindref_model_step", text, registry=registry)
+        self.step.set(step)
         self.registry = registry
 
 
 class Service:
     """The handlers of the routes.
 
-    answer: computes the JSON values of a request; is called by several threads at once. facts: the
-    answer of /health. log: receives a line for each unexpected error.
+    answers: computes the JSON values of requests; is called by several threads at once. load:
+    returns the answers of the run directory as it is now. log: receives a line for each unexpected
+    error.
     """
 
     def __init__(
         self,
-        answer: Callable[[RecommendRequest], dict[str, Any]],
-        facts: dict[str, Any],
+        answers: HistoryAnswers,
+        load: Callable[[], HistoryAnswers],
         threads: int,
         log: Callable[[str], None],
     ) -> None:
-        self.answer, self.facts, self.log = answer, facts, log
-        self.metrics = ServiceMetrics(facts["step"])
+        self.answers, self.load, self.log = answers, load, log
+        self.metrics = ServiceMetrics(answers.facts()["step"])
         self.workers = ThreadPoolExecutor(threads, "mindref-serve")
+        self.loader = ThreadPoolExecutor(1, "mindref-reload")
         self.max_pending = threads * (1 + WAITING)
-        self.pending = 0  # changed by the event loop only
+        # changed by the event loop only
+        self.pending, self.is_loading = 0, False
 
     def build_app(self) -> Starlette:
         """Return the application."""
+        handlers = {
+            RECOMMEND: self.recommend,
+            SIMILAR: self.similar,
+            RELOAD: self.reload,
+            HEALTH: self.health,
+            METRICS: self.show_metrics,
+            OPENAPI: self.show_description,
+        }
         routes = [
-            Route(RECOMMEND, self.counted(RECOMMEND, self.recommend), methods=["POST"]),
-            Route(HEALTH, self.counted(HEALTH, self.health)),
-            Route(METRICS, self.counted(METRICS, self.show_metrics)),
+            Route(path, self.counted(path, handlers[path]), methods=[route.method])
+            for path, route in ROUTES.items()
         ]
         app = Starlette(routes=routes, exception_handlers={HTTPException: self.reject_route})
         app.router.redirect_slashes = False  # serving-R10: /health/ is another path
@@ -129,30 +152,61 @@ class Service:
 
     async def recommend(self, request: Request) -> Response:
         """Answer POST /recommend."""
-        content_type = request.headers.get("content-type", "")
-        # a web page of another origin cannot send this type
-        if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:  # serving-R16
-            got = repr(content_type[:80]) if content_type else "none"
-            raise RequestError(415, say("content-type", CONTENT_TYPE, got))
-        recommend_request = parse_request(await read_body(request))
+        recommend_request = parse_request(await read_json_body(request))
+        answers, lists = self.answers, recommend_request.lists
+        response = await self.compute(lambda: answers(recommend_request))
+        if response.status_code == 200:
+            self.metrics.histories.inc(len(lists.histories or lists.users or ()))
+        return response
+
+    async def similar(self, request: Request) -> Response:
+        """Answer POST /similar."""
+        similar_request = parse_similar(await read_json_body(request))
+        answers = self.answers
+        return await self.compute(lambda: answers.similar(similar_request))
+
+    async def compute(self, answer: Callable[[], dict[str, Any]]) -> Response:
+        """Return the JSON values of a function that a worker thread calls."""
         if self.pending >= self.max_pending:  # serving-R14
             return overload_response("a free worker thread", f"{self.pending} pending requests")
         self.pending += 1
         self.metrics.pending.set(self.pending)
         try:
             loop = asyncio.get_running_loop()
-            content = await loop.run_in_executor(
-                self.workers, lambda: encode_json(self.answer(recommend_request))
-            )
+            content = await loop.run_in_executor(self.workers, lambda: encode_json(answer()))
         finally:
             self.pending -= 1
             self.metrics.pending.set(self.pending)
-        self.metrics.histories.inc(len(recommend_request.lists.histories or ()))
         return Response(content, media_type=CONTENT_TYPE)
+
+    async def reload(self, request: Request) -> Response:
+        """Answer POST /reload: the requests after it are answered with the run as it is now."""
+        await read_json_body(request)
+        if self.is_loading:
+            return overload_response("one reload at a time", "another one")
+        self.is_loading = True
+        try:
+            loop = asyncio.get_running_loop()
+            answers = await loop.run_in_executor(self.loader, self.load)
+        except MindrefError as error:
+            self.log(f"reload: {error}")
+            todo = "the earlier model stays; the log of the service has the reason"
+            message = say("reload", "a run that can be loaded", "another one", todo)
+            return error_response(409, message)
+        finally:
+            self.is_loading = False
+        self.answers = answers  # serving-R19: requests in progress keep the earlier object
+        self.metrics.step.set(answers.facts()["step"])
+        return await self.health(request)
 
     async def health(self, request: Request) -> Response:
         """Answer GET /health. The port opens after the model is loaded, so the service is ready."""
-        return Response(encode_json({"status": "ok", **self.facts}), media_type=CONTENT_TYPE)
+        facts = {"status": "ok", **self.answers.facts()}
+        return Response(encode_json(facts), media_type=CONTENT_TYPE)
+
+    async def show_description(self, request: Request) -> Response:
+        """Answer GET /openapi.json."""
+        return Response(encode_json(describe_api()), media_type=CONTENT_TYPE)  # serving-R20
 
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics."""
@@ -162,13 +216,18 @@ class Service:
     async def reject_route(self, request: Request, error: HTTPException) -> Response:
         """Answer a request for an unknown path, or with another method."""
         self.metrics.requests.labels(OTHER, str(error.status_code)).inc()
-        routes = f"POST {RECOMMEND}, GET {HEALTH} or GET {METRICS}"
+        routes = " or ".join(f"{route.method} {path}" for path, route in ROUTES.items())
         message = say("path", routes, f"{request.method} {request.url.path}")
         return error_response(error.status_code, message, dict(error.headers or {}))
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the body. Raises RequestError for a body that is too large."""
+async def read_json_body(request: Request) -> bytes:
+    """Return the body. Raises RequestError for another content type, and for a large body."""
+    content_type = request.headers.get("content-type", "")
+    # a web page of another origin cannot send this type
+    if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:  # serving-R16
+        got = repr(content_type[:80]) if content_type else "none"
+        raise RequestError(415, say("content-type", CONTENT_TYPE, got))
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias, TypedDict
+from typing import Annotated, Any, NamedTuple, NoReturn, NotRequired, TypeAlias, TypedDict
 
 from mindref.errors import say
 from mindref.recommender.serving.list_request import ListRequest
@@ -23,15 +23,25 @@ class RequestError(Exception):
         self.status = status
 
 
-class RecommendRequest(NamedTuple):
-    """A request for the lists of histories."""
+class SimilarRequest(NamedTuple):
+    """A request for the items that are similar to an item."""
 
-    lists: ListRequest  # with the histories
+    item: str
+    lists: ListRequest  # n, only and exclude
+
+
+class RecommendRequest(NamedTuple):
+    """A request for the lists of histories, or of one user of the log."""
+
+    lists: ListRequest  # with the histories or the user
     is_batch: bool  # `histories` was given, not `history`
 
 
 ItemId: TypeAlias = Annotated[
     object, Rule("item ids as strings or integers", lambda x: type(x) in (str, int))
+]
+UserId: TypeAlias = Annotated[
+    object, Rule("a user id as a string or an integer", lambda x: type(x) in (str, int))
 ]
 ItemIds: TypeAlias = Annotated[list[ItemId], Rule("a list of item ids")]
 ListLength: TypeAlias = Annotated[int, number_range(1, MAX_N, f"an integer from 1 to {MAX_N}")]
@@ -41,8 +51,9 @@ MANY_HISTORIES = Rule(
 
 
 class RequestFields(TypedDict, total=False):
-    """The fields of a body. Either `history` or `histories` is required."""
+    """The fields of a body. One of `user`, `history` and `histories` is required."""
 
+    user: UserId
     history: ItemIds
     histories: Annotated[list[ItemIds], MANY_HISTORIES]
     n: ListLength
@@ -52,21 +63,50 @@ class RequestFields(TypedDict, total=False):
     exclude_seen: bool | None
 
 
-def parse_request(body: bytes) -> RecommendRequest:
-    """Return the request of a body. Raises RequestError: 400 for bad JSON, 422 for bad values."""
+class SimilarFields(TypedDict):
+    """The fields of a body of /similar."""
+
+    item: ItemId
+    n: NotRequired[ListLength]
+    only: NotRequired[ItemIds | None]
+    exclude: NotRequired[ItemIds | None]
+
+
+def parse_similar(body: bytes) -> SimilarRequest:
+    """Return the request of a body of /similar. Raises as `parse_request`."""
+    values = parse_fields(body, SimilarFields)
+    request = ListRequest(
+        n=values.get("n", ListRequest.n),
+        only=ids_as_text(values.get("only")),
+        exclude=ids_as_text(values.get("exclude")),
+    )
+    return SimilarRequest(str(values["item"]), request)
+
+
+def parse_fields(body: bytes, fields: type) -> dict[str, Any]:
+    """Return the values of a JSON body with these fields. Raises as `parse_request`."""
     values = parse_json(body)
     try:
-        check_json(values, RequestFields)
+        check_json(values, fields)
     except InvalidValue as error:
         is_unknown = isinstance(values, dict) and not error.location
         got = error.got if is_unknown else json.dumps(error.value)
         reject(error.location or "body", error.expected, got)
-    if ("history" in values) == ("histories" in values):
-        reject("body", "history or histories", "both" if "history" in values else "none")
-    is_batch = "histories" in values
-    histories = values["histories"] if is_batch else [values["history"]]
+    return dict(values)
+
+
+def parse_request(body: bytes) -> RecommendRequest:
+    """Return the request of a body. Raises RequestError: 400 for bad JSON, 422 for bad values."""
+    values = parse_fields(body, RequestFields)
+    subjects = [name for name in ("user", "history", "histories") if name in values]
+    if len(subjects) != 1:
+        reject("body", "one of user, history and histories", " and ".join(subjects) or "none")
+    is_batch, histories = subjects == ["histories"], None
+    if subjects != ["user"]:
+        histories = values["histories"] if is_batch else [values["history"]]
     request = ListRequest(
-        histories=[ids_as_text(ids) for ids in histories],
+        users=None if histories is not None else [str(values["user"])],
+        histories=None if histories is None else [ids_as_text(ids) for ids in histories],
         n=values.get("n", ListRequest.n),
         only=ids_as_text(values.get("only")),
         exclude=ids_as_text(values.get("exclude")),

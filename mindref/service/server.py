@@ -43,6 +43,7 @@ class LoadedService(NamedTuple):
 
     answers: HistoryAnswers
     listener: socket.socket
+    load: Callable[[], HistoryAnswers]  # the run directory again
 
 
 @contextmanager
@@ -65,13 +66,20 @@ def load_service(
     if kind not in registry.BUILT_IN:
         registry.load_plugin(kind)
     with closing(bind_socket(host, port)) as listener:
-        notes: list[str] = []
-        answers = HistoryAnswers.load(run, kind, backend, device, notes)
-        for line in [*notes, *describe_index(answers.index), *public_warning(listener)]:
+
+        def load() -> HistoryAnswers:
+            notes: list[str] = []
+            answers = HistoryAnswers.load(run, kind, backend, device, notes)
+            for line in [*notes, *describe_index(answers.index)]:
+                log(line)
+            return answers
+
+        answers = load()
+        for line in public_warning(listener):
             log(line)
         with socket_errors(host, port):
             listener.listen(BACKLOG)  # serving-R12
-        yield LoadedService(answers, listener)
+        yield LoadedService(answers, listener, load)
 
 
 def run_server(
@@ -85,12 +93,13 @@ def run_server(
 
     announce: receives the address when requests are answered; log: unexpected errors.
     """
-    service = Service(loaded.answers, loaded.answers.facts(), threads, log)
+    service = Service(loaded.answers, loaded.load, threads, log)
     server = StoppableServer(service, should_stop, lambda: announce(url_of(loaded.listener)))
     try:
         server.run([loaded.listener])
     finally:
-        service.workers.shutdown(cancel_futures=True)
+        for pool in (service.workers, service.loader):
+            pool.shutdown(cancel_futures=True)
 
 
 class StoppableServer(uvicorn.Server):  # type: ignore[misc]

@@ -29,7 +29,10 @@ def test_a_printed_list_is_grouped_by_interest(cli, run):
         assert above[-1] == f"interest {x.interest}"
     assert cli("recall", run, "--user", "customer-0004").out.startswith("user customer-0004: ")
     empty = cli("recall", run, "--history", "").out
-    assert empty.startswith("this history: 0 behaviours, 1 interest\ninterest 0\n")
+    head = "this history: 0 behaviours, 1 interest\n"
+    assert empty.startswith(f"{head}  popular items, because no behaviour is known\n")
+    (answer,) = cli.json("recall", run, "--history", "")
+    assert (answer["fallback"], {x["interest"] for x in answer["items"]}) == ("popular", {-1})
 
 
 def test_json_is_one_value_jsonl_one_per_line_and_all_users_are_tsv_by_default(cli, run):

@@ -38,11 +38,11 @@ class Client:
         finally:
             connection.close()
 
-    def post(self, body, **headers):
-        """Return status and JSON of POST /recommend."""
+    def post(self, body, path="/recommend", **headers):
+        """Return status and JSON of a POST request."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers.setdefault("content_type", "application/json")
-        status, _, content = self.request("POST", "/recommend", data, **headers)
+        status, _, content = self.request("POST", path, data, **headers)
         return status, json.loads(content)
 
     def get(self, path):
@@ -52,12 +52,12 @@ class Client:
 
 
 @contextmanager
-def started_service(answers, threads=2):
+def started_service(answers, threads=2, load=None):
     """Serve in a thread until the block ends."""
     stop, ready, lines = threading.Event(), threading.Event(), []
     listener = bind_socket("127.0.0.1", 0)
     listener.listen()
-    loaded = LoadedService(answers, listener)
+    loaded = LoadedService(answers, listener, load)
     thread = threading.Thread(
         target=run_server,
         kwargs={

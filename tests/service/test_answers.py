@@ -1,12 +1,15 @@
 """The service answers as the Python interface, also with other requests at the same time."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mindref
+from mindref.run.source import Source
 from mindref.service.answers import HistoryAnswers
 from tests.runs import trained
 from tests.service.conftest import started_service
@@ -73,15 +76,68 @@ def test_unknown_items_are_listed_for_each_history(service, model):
     status, batch = service.post({"histories": histories, "exclude": ["z", known]})
     assert status == 200
     assert [answer["unknown"] for answer in batch["lists"]] == [["x"], ["lone \ud800", "y"], []]
-    assert batch["warnings"] == ["exclude: 1 of 2 items are not in the catalogue or untrained: 'z'"]
+    assert batch["warnings"] == [
+        "exclude: 1 of 2 items are not in the catalogue or untrained: 'z'",
+        "2 of 3 requests have no known behaviour: their lists are the most popular items",
+    ]
+    assert [answer.get("fallback") for answer in batch["lists"]] == [None, "popular", "popular"]
     assert all(known not in [item["item"] for item in answer["items"]] for answer in batch["lists"])
 
 
+@pytest.mark.rules("serving-R18")
+@pytest.mark.parametrize(
+    ("body", "warning"),
+    [
+        ({"history": []}, None),
+        ({"history": ["x", "y"]}, "history: 2 of 2 behaviours have items that are not in the cat"),
+        ({"user": "nobody"}, "user: 'nobody' is not in the log of the run"),
+    ],
+)
+def test_a_request_of_which_nothing_is_known_has_the_popular_items(body, warning, service, model):
+    status, answer = service.post({**body, "n": 3})
+    counts = model.served.items.counts
+    scores = sorted((counts[i] for i in model.served.servable.ids), reverse=True)
+    assert (status, answer["fallback"], len(answer["items"])) == (200, "popular", 3)
+    assert [x["score"] for x in answer["items"]] == scores[:3]
+    assert {x["interest"] for x in answer["items"]} == {-1}
+    text = "1 of 1 requests have no known behaviour: their lists are the most popular items"
+    assert [x[:60] for x in answer["warnings"]] == [x[:60] for x in (warning, text) if x]
+
+
+@pytest.mark.rules("serving-R18")
+def test_a_user_of_the_run_has_the_list_of_recommend(service, model):
+    status, answer = service.post({"user": "customer-0003", "n": 5})
+    expected = model.recommend(user="customer-0003", n=5)
+    assert (status, answer["warnings"], "fallback" in answer) == (200, [], False)
+    listed = [{"rank": rank, **x._asdict()} for rank, x in enumerate(expected, 1)]
+    assert answer["items"] == listed
+
+
+@pytest.mark.rules("serving-R18")
+def test_a_user_of_a_run_without_its_log_is_an_error_without_a_path(small_run, tmp_path):
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    answers = HistoryAnswers.load(run, "exact", None, "cpu", [])
+    answers.served.source = Source(str(tmp_path / "gone.csv"))
+    with started_service(answers) as client:
+        status, answer = client.post({"user": "customer-0003"})
+        assert (status, "gone" in answer["error"]) == (422, False)
+        assert answer["error"].endswith("a log that cannot be read; send a history")
+
+
+def test_similar_items_are_those_of_the_python_interface(service, model):
+    item = next(iter(model.served.dense))
+    status, answer = service.post({"item": item, "n": 4, "exclude": [item]}, "/similar")
+    expected = model.similar_items(item, 4)
+    assert (status, answer["item"], answer["warnings"]) == (200, item, [])
+    assert [x["item"] for x in answer["items"]] == [x.item for x in expected]
+    status, answer = service.post({"item": "x"}, "/similar")
+    assert status == 422
+    assert answer["error"].startswith("item: expected the id of a trained item, got 'x'")
+    assert service.post({"n": 3}, "/similar")[0] == 422
+
+
 @pytest.mark.rules("serving-R10")
-def test_a_request_without_any_known_item(service):
-    expected = "history: expected the id of a trained item, got"
-    error = {"error": f"{expected} 'x', 'y'; the items.tsv of the run lists all"}
-    assert service.post({"history": ["x", "y"]}) == (422, error)
+def test_an_allow_list_without_a_known_item(service):
     status, answer = service.post({"history": [], "only": ["x"]})
     assert status == 422
     assert "only: expected at least one item id of the catalogue" in answer["error"]

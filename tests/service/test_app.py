@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mindref.errors import RunError
 from mindref.service import app
-from mindref.service.request_body import MAX_BODY
+from mindref.service.request_body import MAX_BODY, RequestFields, SimilarFields
 from tests.service.conftest import HEAD, FakeAnswers, WaitingAnswers, started_service, wait_until
 
 
@@ -105,3 +106,46 @@ def test_metrics_count_requests_by_path_and_status():
         "mindref_model_step 42.0",
     }
     assert expected <= lines
+
+
+@pytest.mark.rules("serving-R20")
+def test_the_description_has_the_routes_and_fields_of_the_service(service):
+    description = json.loads(service.get("/openapi.json")[1])
+    routes = {(path, method) for path, x in description["paths"].items() for method in x}
+    assert len(routes) == 6
+    bodies = {"/recommend": RequestFields, "/similar": SimilarFields}
+    for path, method in routes:
+        status, headers, _ = service.request("PUT", path)
+        allowed = {x.strip().lower() for x in headers["allow"].split(",")}
+        assert (status, allowed - {"head"}) == (405, {method})
+        if path in bodies:
+            operation = description["paths"][path][method]
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            assert schema["properties"].keys() == bodies[path].__annotations__.keys()
+
+
+@pytest.mark.rules("serving-R19")
+def test_a_reload_answers_later_requests_with_the_newer_run_or_changes_nothing():
+    first, second, errors = WaitingAnswers(), FakeAnswers(lambda request: {"newer": True}), []
+    second.facts = lambda: {"model": "mind", "step": 43}
+
+    def load():
+        if errors:
+            raise errors.pop()
+        return second
+
+    with started_service(first, load=load) as client, ThreadPoolExecutor(1) as pool:
+        assert client.post({}, "/reload", content_type="text/plain")[0] == 415
+        running = pool.submit(client.post, {"history": []})
+        assert first.begun.wait(20)
+        errors.append(RunError("/secret/run: expected a model, got none"))
+        status, answer = client.post({}, "/reload")
+        assert (status, "secret" in answer["error"]) == (409, False)
+        assert client.lines == ["reload: /secret/run: expected a model, got none"]
+        assert json.loads(client.get("/health")[1])["step"] == 42
+        status, answer = client.post({}, "/reload")
+        assert (status, answer["step"]) == (200, 43)
+        assert client.post({"history": []}) == (200, {"newer": True})
+        assert "mindref_model_step 43.0" in client.get("/metrics")[1]
+        first.proceed.set()
+        assert running.result() == (200, {"done": True}), "the earlier model answers its request"

@@ -140,6 +140,7 @@ class Origin(Enum):
     COMMAND = "command"  # typed: ids or titles; messages name options
     PERSON = "person"  # typed in Python: ids or titles
     PROGRAM = "program"  # ids only
+    SERVICE = "service"  # ids only; histories without a known item have the popular items
 
     def subject(self, name: str) -> str:
         """Return the name of an argument in messages."""
@@ -308,7 +309,7 @@ def encode_histories(
 
     Raises DataError if items are named and none is known.
     """
-    subject, titles = origin.subject("history"), origin is not Origin.PROGRAM
+    subject, titles = origin.subject("history"), origin in (Origin.COMMAND, Origin.PERSON)
     rows, unknown = served.encode(histories, subject, titles=titles)
     names = [name for row in unknown for name in row]
     warnings = []
@@ -316,7 +317,7 @@ def encode_histories(
         hint = ""
         if origin is Origin.COMMAND:
             hint = served.names.comma_hint([id_as_text(x, subject) for x in histories[0]])
-        if not len(rows.values):  # serving-R10, recall-R54
+        if not len(rows.values) and origin is not Origin.SERVICE:  # recall-R54
             raise served.names.unknown_error(names, subject, titles=titles, hint=hint)
         if origin is not Origin.PERSON:  # recall-R50: to find close titles is slow
             hint = hint or served.names.hint(names, titles=titles)
@@ -347,13 +348,13 @@ def find_users(
     return RequestedUsers(names, served.servable.select(behaviours), profiles, (), warnings)
 
 
-def uninformed_warning(histories: Ragged, counts: Sequence[int] | Ints) -> list[str]:
-    """Return one line on the requests without behaviours whose lists (C,) are empty, or nothing."""
-    empty = int(((histories.lengths == 0) & (np.asarray(counts) == 0)).sum())
-    if not empty:
+def popular_warning(served: ServedModel, users: RequestedUsers) -> list[str]:
+    """Return one line on the requests of which nothing is known, or nothing."""
+    count = int(np.count_nonzero(served.is_unknown_user(users.histories, users.profiles)))
+    if not count:
         return []
-    text = "have no known behaviour, and the model gives no allowed item a score"
-    return [f"{empty} of {len(histories)} requests {text}: their lists are empty"]
+    text = "have no known behaviour: their lists are the most popular items"
+    return [f"{count} of {len(users.histories)} requests {text}"]
 
 
 def join_rows(first: Ragged | None, second: Ragged | None) -> Ragged | None:

@@ -32,12 +32,12 @@ from mindref.recommender.serving.list_request import (
     Origin,
     ResolvedRequest,
     check_allow_lists,
+    popular_warning,
     resolve_request,
-    uninformed_warning,
 )
 from mindref.recommender.serving.rerank import load_reranker, rerank
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.serving.top_n_lists import clear_uninformed_lists, recommend_batch
+from mindref.recommender.serving.top_n_lists import fill_popular_lists, recommend_batch
 from mindref.run.files import INDEX
 from mindref.run.items import Items
 from mindref.shapes import Array
@@ -135,9 +135,15 @@ class RequestedLists:
                 backend=served.backend,
                 rng=self.rng or make_rng(served.model.config.seed, "serving", number),  # recall-R35
             )
-            ranked = clear_uninformed_lists(ranked, rows)
             if self.reranker is not None:
                 ranked = self.rerank_block(self.reranker, ranked, rows, profiles)
+            ranked = fill_popular_lists(  # recall-R51
+                ranked,
+                np.flatnonzero(served.is_unknown_user(rows, profiles)),
+                np.array(served.items.counts, np.int64),
+                limits.take(which),
+                served.servable,
+            )
             yield TopNBlock(which, ranked, interests)
 
     def rerank_block(self, reranker: Model, recalled: TopN, rows: Ragged, profiles: Ints) -> TopN:
@@ -239,8 +245,8 @@ def recommend_one(
         raise ConfigError(say("recommend", "a history or a user", "both or neither"))
     resolved = resolve_request(served, replace(request, origin=Origin.PERSON))
     (answer,) = RequestedLists(served, open_run_index(served, "exact", None, []), resolved, rng=rng)
-    uninformed = uninformed_warning(resolved.users.histories, [len(answer.items)])
-    return answer.items, [*resolved.warnings, *uninformed]
+    popular = popular_warning(served, resolved.users)
+    return answer.items, [*resolved.warnings, *popular]
 
 
 def recommend_columns(
@@ -266,9 +272,8 @@ def recommend_columns(
     dtype = np.float64 if served.scores_only else served.model.config.dtype
     names = resolved.users.names
     ids = names if histories is not None else served.user_ids(names)
-    columns, counts = list_columns(ids, blocks, served, dtype)
-    uninformed = uninformed_warning(resolved.users.histories, counts)
-    return columns, [*resolved.warnings, *notes, *uninformed]
+    columns = list_columns(ids, blocks, served, dtype)
+    return columns, [*resolved.warnings, *notes, *popular_warning(served, resolved.users)]
 
 
 def split_requests(requests: Iterable[object]) -> tuple[list[object] | None, list[object] | None]:
@@ -313,7 +318,7 @@ class Recommendations(NamedTuple):
     item: IdArray  # (R,) item ids
     title: npt.NDArray[np.object_]  # (R,) titles as str objects, empty where unknown
     score: Array  # (R,) floats, not rising within a list
-    interest: Ints  # (R,) int64, from 0
+    interest: Ints  # (R,) int64, from 0; -1: a popular item, as nothing is known of the user
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame. Raises ConfigError if pandas is not installed."""
@@ -339,8 +344,8 @@ def import_library(name: str) -> Any:
 
 def list_columns(
     names: Sequence[object], blocks: Iterable[TopN], served: ServedModel, dtype: Any
-) -> tuple[Recommendations, Ints]:
-    """Return the columns of the lists of all blocks, and the length of each list.
+) -> Recommendations:
+    """Return the columns of the lists of all blocks.
 
     names: of the users, in the order of the lists. dtype: of the scores.
     """
@@ -355,7 +360,7 @@ def list_columns(
     counts, rows = np.concatenate(lengths), np.concatenate(ids)
     first_rows = np.cumsum(counts) - counts  # of each list in the columns
     users = id_column(names)
-    columns = Recommendations(
+    return Recommendations(
         user=users[np.repeat(np.arange(len(users)), counts)],
         rank=np.arange(len(rows)) - np.repeat(first_rows, counts) + 1,
         item=id_column(served.item_ids)[rows],
@@ -363,7 +368,6 @@ def list_columns(
         score=np.concatenate(scores),
         interest=np.concatenate(interests),
     )
-    return columns, counts
 
 
 def id_column(ids: Sequence[object]) -> IdArray:

@@ -32,7 +32,7 @@ from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
 from mindref.run.items import Items, typed_ids
 from mindref.run.source import BUILT_IN, LoadedLog, Source, fingerprint, translate_items
-from mindref.shapes import Array
+from mindref.shapes import Array, Bools
 
 
 @dataclass(eq=False)
@@ -151,6 +151,12 @@ class ServedModel:
         self.require_vectors("items", "a model with vectors of items")
         return servable_matrix(self.model, self.servable)
 
+    @cached_property
+    def unit_vectors(self) -> Array:
+        """Vectors of the servable items (M, D) at length 1. Raises as `item_vectors`."""
+        norms = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
+        return np.asarray(self.item_vectors / np.where(norms > 0, norms, 1))
+
     @property
     def scores_only(self) -> bool:
         """Whether the family of the model has only scores, and no vectors for an index."""
@@ -209,6 +215,11 @@ class ServedModel:
         """Return profiles of users without known features (C, G)."""
         starts = list(self.vocabulary.starts.values())
         return np.tile(np.array(starts, np.int64), (cases, 1))
+
+    def is_unknown_user(self, histories: Ragged, profiles: Ints) -> Bools:
+        """Return whether nothing is known of a user (C,): no behaviours, and no features (C, G)."""
+        has_features = (profiles != self.unknown_profile(len(profiles))).any(axis=1)
+        return (histories.lengths == 0) & ~has_features
 
     def interests(
         self, histories: Iterable[Sequence[str]], rng: np.random.Generator | None = None

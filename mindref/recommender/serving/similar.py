@@ -25,24 +25,28 @@ from mindref.run.items import Items
 
 
 def find_similar_items(
-    served: ServedModel, item: str, request: ListRequest, subject: str = "item"
+    served: ServedModel,
+    item: str,
+    request: ListRequest,
+    subject: str = "item",
+    *,
+    titles: bool = True,
 ) -> tuple[SimilarList, list[str]]:
     """Return the n items with the largest cosine to an item, without the item, and warnings.
 
-    Search is exact. item: an id or a title. Of the request, n, only and exclude are used. subject:
-    of messages. Raises DataError for an unknown item, ConfigError for a family without vectors.
+    Search is exact. item: an id, or a title with `titles`. Of the request, n, only and exclude are
+    used. subject: of messages. Raises DataError for an unknown item, ConfigError for a family
+    without vectors.
     """
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
-    vectors = served.item_vectors
-    dense_id = served.names.find(item, subject)
+    units = served.unit_vectors
+    dense_id = served.names.find(item, subject) if titles else served.dense.get(item)
     if dense_id is None:
-        raise served.names.unknown_error([item], subject, titles=True)
+        raise served.names.unknown_error([item], subject, titles=titles)
     item_filter, warnings = resolve_lists(served, only, exclude, users=None, requests=1)
 
     # search among the vectors of the servable items, at length 1
     row = int(np.searchsorted(served.servable.ids, dense_id))
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = vectors / np.where(norms > 0, norms, 1)
     row_filter = filter_of_rows(item_filter, served.servable)
     exclude_rows = join_rows(Ragged.of([[row]]), row_filter.exclude)
     ranked = retrieve_top_n(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from mindref.backend import Backend
@@ -58,17 +60,25 @@ def recommend_batch(
     return ranked._replace(items=servable.to_ids(ranked.items)), computed
 
 
-def clear_uninformed_lists(ranked: TopN, histories: Ragged) -> TopN:
-    """Return the lists, empty for a case without behaviours whose items all have the score 0.
+def fill_popular_lists(
+    ranked: TopN, cases: Ints, counts: Ints, item_filter: ItemFilter, servable: ServableItems
+) -> TopN:
+    """Return the lists (C, n); those of `cases` have the most popular items that are allowed.
 
-    Such a model has no information about the user: the order would be that of the ids.
+    counts (N,): training interactions of all items, which are the scores; ties are in the order of
+    ids. The items have the interest -1 (recall-R51), and the limit per interest does not apply.
     """
-    has_scores = ((ranked.items >= 0) & (ranked.scores != 0)).any(axis=1)
-    is_kept = (histories.lengths > 0) | has_scores  # recall-R51
-    if is_kept.all():
+    if not len(cases):
         return ranked
-    lists = zip(ranked, (-1, -np.inf, -1), strict=True)
-    return TopN(*(np.where(is_kept[:, None], x, padding) for x, padding in lists))
+    filled, n = copy.deepcopy(ranked), ranked.items.shape[1]
+    scores = counts[servable.ids].astype(np.float64)[None]
+    for case in cases:
+        limits = filter_of_rows(item_filter.take(np.array([case])), servable)
+        popular = top_n_by_score(limits.mask_scores(scores), n=n, exclude=limits.exclude)
+        none = np.full_like(popular.interests, -1)
+        popular = popular._replace(items=servable.to_ids(popular.items), interests=none)
+        write_cases(filled, np.array([case]), popular)
+    return filled
 
 
 def filter_of_rows(item_filter: ItemFilter, servable: ServableItems) -> ItemFilter:
