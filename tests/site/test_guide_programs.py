@@ -115,18 +115,27 @@ def test_the_page_from_a_dataframe_to_a_web_service(shop):
     from executed import page_markdown
 
     text = page_markdown(GUIDE / "web_service.md", shop, True)
-    start, *_, wrong = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
-    _, trained, listed, answered, _ = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
+    outputs = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
+    start, trained, listed, newer, answered, wrong, reloaded = outputs
     assert "customer  product" in start
     assert "expected a column 'buyer'" in trained.splitlines()[0]
     rates = dict(re.findall(r"^(\w+) (0\.\d+)$", trained, re.M))
     assert float(rates["model"]) > 2 * float(rates["popularity"])
     assert len(re.findall(r"^ +[01] +[1-4] +\d+ +\w+ no\. \d+ ", listed, re.M)) == 8
-    answer, filtered = re.fullmatch(r"(\{.*^\})\n(\[.*\])\n", answered, re.M | re.S).groups()
+    assert len(re.findall(r"^ +1[12] +[12] +\d+ +\w+ no\. \d+ ", listed, re.M)) == 4
+    assert listed.splitlines()[-1] == rates["model"], "evaluate is the report of the training"
+    found = re.fullmatch(
+        r"(\{.*^\})\n(\[.*?\])\n(\[.*?\])\npopular (.*?)\n\[.*\]\n", answered, re.M | re.S
+    )
+    answer, filtered, of_user, warnings = found.groups()
     items = json.loads(answer)["items"]
     assert [item["rank"] for item in items] == [1, 2]
-    assert {item["item"] for item in items}.isdisjoint({"3", "7", "203"})
-    assert {item for item, _ in literal_eval(filtered)} == {"1", "201"}
+    assert {item["item"] for item in items}.isdisjoint({3, 7, 203})
+    assert {item for item, _ in literal_eval(filtered)} == {1, 201}
+    assert len(literal_eval(of_user)) == 3
+    assert "user: '9001' is not in the log of the run" in warnings
+    items = [item for item, _ in literal_eval(newer)]
+    assert reloaded == f"{items} []\n", "the service has the users of the newer run"
     statuses = [line.partition(" ") for line in wrong.splitlines()]
     assert [status for status, _, _ in statuses] == ["422", "422", "400"]
     assert all(json.loads(error).keys() == {"error"} for _, _, error in statuses)
