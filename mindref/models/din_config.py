@@ -35,6 +35,7 @@ class DinConfig:
     beta2: ClassVar[float] = 0.999
     epsilon: ClassVar[float] = 1e-8
     adam: ClassVar[str] = "lazy"
+    dense_rate: ClassVar[float] = 1.0
 
     width: int = number_setting(64, 1, 4096, "d, width of item vectors")
     window: int = number_setting(

@@ -362,7 +362,8 @@ class Recommender:
         if data is not None or reading:
             model = self.with_log(data, None, None, **reading)
         served = model.served.load_backend()
-        return evaluate_served(served, served.loaded, request, run)  # recall-R58
+        with limit_blas_threads(served.backend_name):  # as `fit`: the number changes rounding
+            return evaluate_served(served, served.loaded, request, run)  # recall-R58
 
     @classmethod
     @check_arguments

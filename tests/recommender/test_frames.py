@@ -113,7 +113,8 @@ def test_evaluate_is_the_report_of_the_training_and_of_the_command(model, run):
     newer = loaded.evaluate(make_frame(NEWER.items()), list_lengths=[5], which="validation")
     assert "hit_rate@5" in newer["metrics"]["validation"]["model"]
     assert loaded.evaluate(max_cases=9) == evaluate_run(run, max_cases=9)
-    assert mindref.MIND(**SETTINGS).fit().evaluate()["interests"]["recovery"]
+    built_in = mindref.MIND(**SETTINGS).fit(users=60)
+    assert built_in.evaluate()["interests"]["recovery"] == built_in.report["interests"]["recovery"]
     everything = mindref.MIND(**SETTINGS).fit(make_frame(), **NAMES, split="none")
     with pytest.raises(ConfigError, match="the model in memory: split: expected leave_last"):
         everything.evaluate()
