@@ -216,9 +216,9 @@ class ExperimentRuns:
 
 def other_log_error(run: Path, source: Source, facts: Mapping[str, Any]) -> RunError:
     """Return the error of a folder with a run on another log; facts: of that run."""
-    stored = Source.from_metadata(facts["source"])
-    got = f"a run on another log, {stored.location}"
-    if stored.location == source.location:
+    location = facts["source"]["place"]
+    got = f"a run on another log, {location}"
+    if location == source.location:
         got = "a run on other content of this log, or with other reading options"
     return RunError(say(str(run), f"a run on {source.location}", got, CHOOSE_OTHER))
 

@@ -19,7 +19,6 @@ from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.errors import ConfigError, DataError, say
 from mindref.run.checkpoint import run_identity
 from mindref.run.files import real_path
-from mindref.run.metadata import SourceFacts
 from mindref.run.stored_log import StoredLog, missing_log_error
 from mindref.run.tsv import escape
 
@@ -48,13 +47,8 @@ class Source:
 
     @classmethod
     def of_run(cls, run: Path, config: Config, facts: Mapping[str, Any]) -> Source:
-        """Return the source that `config.json` of a run names, also of data in memory."""
-        stored = StoredLog(run, run_identity(config, facts))
-        return cls.from_metadata(facts["source"], stored)
-
-    @classmethod
-    def from_metadata(cls, source: SourceFacts, stored: StoredLog | None = None) -> Source:
-        """Return the source that `config.json` of a run names."""
+        """Return the source that `config.json` of a run names, or its stored log."""
+        source, stored = facts["source"], StoredLog(run, run_identity(config, facts))
         return cls(source["place"], source["options"], is_from_run=True, stored=stored)
 
     @classmethod
@@ -226,13 +220,10 @@ def stored_reading(source: Source, data: Any, items: Any) -> dict[str, Any]:
     options = dict(source.options)
     if isinstance(data, str | Path):
         return options
-    columns = options.pop("columns", None) or {}
-    rows = {name: options[name] for name in KEEP_ROWS if name in options}
-    if items is not None:
-        return rows
-    columns_of_rows = {x: columns[x] for x in NAMED_COLUMNS if columns.get(x) is not None}
-    features = {name: list(columns.get(name) or ()) for name in ("item_features", "user_features")}
-    return {**rows, **columns_of_rows, **{name: x for name, x in features.items() if x}}
+    values = {**options, **(options.pop("columns", None) or {})}
+    names = OF_TABLES if items is None else KEEP_ROWS
+    lists = {name: list(x) if isinstance(x, Mapping) else x for name, x in values.items()}
+    return {name: x for name, x in lists.items() if name in names and x}
 
 
 def file_options(reading: dict[str, Any]) -> dict[str, Any]:

@@ -39,23 +39,18 @@ class StoredLog(NamedTuple):
         arrays, words = load_arrays(path, self.identity)
         with StoredFile(path, "a log of mindref", NAME_DATA).explain_errors():  # security-R10
             ids = {kind: parse_texts(arrays[f"{kind}_ids"]) for kind in KINDS}
-            features = {}
-            for kind in KINDS:
-                features[kind] = [
-                    Feature(
-                        str(name),
-                        values := parse_texts(arrays[f"{kind}.{number}.values"]),
-                        parse_rows(arrays, f"{kind}.{number}.codes", len(ids[kind]), len(values)),
-                    )
-                    for number, name in enumerate(words["features"][kind])
-                ]
             interactions = parse_rows(arrays, "interactions", len(ids["user"]), len(ids["item"]))
+            features: dict[str, list[Feature]] = {kind: [] for kind in KINDS}
+            for kind in KINDS:
+                for number, name in enumerate(words["features"][kind]):
+                    values, part = parse_texts(arrays[f"{kind}.{number}"]), f"{kind}.{number}.codes"
+                    codes = parse_rows(arrays, part, len(ids[kind]), len(values))
+                    features[kind].append(Feature(str(name), values, codes))
             times = arrays.get("times")
             titles = parse_texts(arrays["titles"]) if "titles" in arrays else None
-            if times is not None and times.shape != interactions.values.shape:
-                raise ValueError(f"times of shape {times.shape}")
-            if titles is not None and len(titles) != len(ids["item"]):
-                raise ValueError(f"{len(titles)} titles of {len(ids['item'])} items")
+            sizes = len(interactions.values), len(ids["item"])
+            if (len(times) if times is not None else sizes[0], len(titles or ids["item"])) != sizes:
+                raise ValueError(f"other numbers of times and titles than {sizes}")
             return InteractionLog(
                 interactions=interactions,
                 times=None if times is None else times.astype(np.float64),
@@ -87,7 +82,7 @@ def save_log(run: Path, log: InteractionLog, identity: str) -> None:
         arrays["titles"] = texts_array(log.titles)
     for kind in KINDS:
         for number, feature in enumerate(features[kind]):
-            arrays[f"{kind}.{number}.values"] = texts_array(feature.values)
+            arrays[f"{kind}.{number}"] = texts_array(feature.values)
             arrays |= row_arrays(f"{kind}.{number}.codes", feature.codes)
     names = {kind: [x.name for x in features[kind]] for kind in KINDS}
     words = {"format": FORMAT, "run": identity, "features": names}

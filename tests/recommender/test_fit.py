@@ -84,8 +84,16 @@ def test_a_run_of_data_in_memory_resumes_from_its_log_or_from_a_file(shop, tmp_p
     MIND(**SMALL).fit(Source.of(shop).read().log, run=tmp_path / "run")
     assert resume_run(tmp_path / "run").train().finished
     (tmp_path / "run" / "log.safetensors").unlink()
-    with pytest.raises(RunError, match="log of the run: expected a file, got data in memory, not"):
-        resume_run(tmp_path / "run")
+    model, message = MIND.load(tmp_path / "run"), "log of the run: expected a file, got data in mem"
+    assert model.recommend(loaded().log.item_ids[3:9])
+    model.save(tmp_path / "saved")
+    assert not (tmp_path / "saved" / "log.safetensors").exists()
+    for read in (
+        lambda: model.recommend(user="customer-0001"),
+        lambda: resume_run(tmp_path / "run"),
+    ):
+        with pytest.raises(RunError, match=message):
+            read()
     assert resume_run(tmp_path / "run", shop).train().finished
 
 

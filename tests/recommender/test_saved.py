@@ -44,18 +44,6 @@ def test_a_model_is_saved_and_loaded_whole(tmp_path):
             mindref.load(run)
 
 
-@pytest.mark.rules("recall-R56")
-def test_a_run_without_its_log_recommends_for_histories_only(tmp_path):
-    MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-    (tmp_path / "run" / "log.safetensors").unlink()
-    model = mindref.load(tmp_path / "run")
-    assert model.recommend(loaded().log.item_ids[3:9])
-    with pytest.raises(RunError, match="data in memory, not stored; name a file with"):
-        model.recommend(user="customer-0001")
-    model.save(tmp_path / "saved")
-    assert not (tmp_path / "saved" / "log.safetensors").exists()
-
-
 @pytest.fixture
 def two_models():
     """Two models whose parameters differ."""

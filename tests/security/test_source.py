@@ -57,7 +57,7 @@ def test_no_message_quotes_a_file_that_only_a_run_names(run, tmp_path):
     rows = [f"u{i % 3},i{i},{i}" for i in range(12)]
     path, options = write_log(secret, [*rows, "u,i,secret line"]), {"max_bad_lines": 3}
     assert "secret line" in Source.of(path, options).read().log.bad_lines[0]
-    named = Source.from_metadata({"place": str(path), "options": options})
+    named = Source(str(path), options, is_from_run=True)
     log = named.read().log
     assert (log.bad_lines, log.hints, log.notes["bad_lines"]) == ((), (), 1)
     assert named == Source.of(path, options), "the origin is no part of a source"
