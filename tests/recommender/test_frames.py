@@ -104,6 +104,37 @@ def test_users_of_a_newer_log_have_lists(model, run, tmp_path):
         loaded.with_log({"user": [1], "item": [101], "ordered": [1]})
 
 
+@pytest.mark.rules("recall-R51")
+def test_known_features_of_a_user_without_known_behaviours_are_used(model):
+    rows = {"customer": [998, 997], "product": [7, 7], "ordered": [600, 601], "shelf": ["c", "new"]}
+    newer = model.with_log(make_frame(rows.items()))
+    text = "1 of 3 requests have no known behaviour|2 of .* behaviours are of items"
+    with pytest.warns(UserWarning, match=text) as caught:
+        columns = newer.recommend_many([998, 997, 1], n=3)
+    assert len(caught) == 2
+    assert (columns.interest[columns.user == 998] >= 0).all()
+    assert (columns.interest[columns.user == 997] == -1).all()
+
+
+@pytest.mark.rules("recall-R56", "recall-R57")
+def test_a_run_of_a_file_stores_a_newer_table_and_a_table_keeps_minimum_counts(tmp_path):
+    rows = zip(*(x.tolist() for x in make_frame().values()), strict=True)
+    lines = ["customer,product,ordered,shelf", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    options = {**NAMES, "min_user_interactions": 2}
+    model = mindref.MIND(**SETTINGS).fit(tmp_path / "log.csv", **options)
+    newer = make_frame(
+        {"customer": [999], "product": [105], "ordered": [600], "shelf": ["c"]}.items()
+    )
+    for fitted in (model, mindref.MIND(**SETTINGS).fit(make_frame(), **options)):
+        with pytest.raises(DataError, match="one of the 40 users of the log, got '999'"):
+            fitted.with_log(newer).recommend(user=999)
+    later = model.with_log(newer, **NAMES)
+    later.save(tmp_path / "run")
+    (tmp_path / "log.csv").unlink()
+    assert mindref.load(tmp_path / "run").recommend(user=999) == later.recommend(user=999)
+
+
 @pytest.mark.rules("recall-R58", "model-R54")
 def test_evaluate_is_the_report_of_the_training_and_of_the_command(model, run):
     loaded = mindref.load(run)
