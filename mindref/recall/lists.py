@@ -36,7 +36,7 @@ class Recommendation(NamedTuple):
 class UserList(NamedTuple):
     """The recommended list of one user."""
 
-    user: str  # empty for a history
+    user: str | int  # external id; empty for a history
     length: int  # behaviours known to the catalogue
     interests: int  # active ones
     recent: list[str]  # titles of the last behaviours
@@ -129,7 +129,7 @@ def list_to_json(answer: UserList, index: Index) -> dict[str, Any]:
 
 def list_to_tsv(answer: UserList) -> list[str]:
     """Return a list as lines of TSV; tabs and line ends in ids and titles are escaped."""
-    user = escape(answer.user)
+    user = escape(str(answer.user))
     return [
         tsv_line(user, rank, escape(str(x.item)), f"{x.score:.6g}", x.interest, escape(x.title))
         for rank, x in enumerate(answer.items, 1)
@@ -138,7 +138,7 @@ def list_to_tsv(answer: UserList) -> list[str]:
 
 def write_table(stream: TextIO, answer: UserList) -> None:
     """Write a list as a table: the recent behaviours, then the items of each interest."""
-    user_label = f"user {printable(answer.user)}" if answer.user else "this history"
+    user_label = f"user {printable(str(answer.user))}" if answer.user != "" else "this history"
     by_scores = answer.interests == 0  # of a family without vectors; others have at least one
     interest_label = (
         "scored without interests" if by_scores else quantity_text(answer.interests, "interest")

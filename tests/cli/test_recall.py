@@ -142,7 +142,10 @@ def test_users_of_a_run_of_data_in_memory(tmp_path, cli):
     run, data = tmp_path / "run", tmp_path / "log.csv"
     model = mindref.MIND(**{**SMALL, "steps": 2, "backend": "numpy"})
     model.fit(frame, user="customer", item="product", time="ordered", run=run)
-    assert cli.succeed("recall", run, "--user", "2", "--top", "3").err == ""
+    result = cli.succeed("recall", run, "--user", "0", "--top", "3")
+    assert (result.out.partition(":")[0], result.err) == ("user 0", "")
+    (answer,) = cli.json("recall", run, "--user", "2", "--top", "3")
+    assert (answer["user"], type(answer["items"][0]["item"])) == (2, int)
     data.write_text("customer,product,ordered\n2,101,1\n2,102,2\n")
     assert "user 2: 2 behaviours" in cli.succeed("recall", run, "--user", "2", "--data", data).out
     data.write_text("what,else\n2,101\n")

@@ -24,6 +24,7 @@ from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.recall.retrieval import AllowLists, ItemFilter
 from mindref.recommender.serving.served_model import ServedModel
+from mindref.run.items import typed_ids
 from mindref.run.source import IN_MEMORY
 from mindref.run.tsv import unescape
 from mindref.run.user_files import LONGEST_INPUT, open_input
@@ -224,6 +225,9 @@ def resolve_request(served: ServedModel, request: ListRequest) -> ResolvedReques
     else:
         users, user_ids = encode_histories(served, request.histories, origin), None
     item_filter, list_warnings = resolve_lists(served, only, exclude, user_ids, len(users.names))
+    if user_ids is not None:  # the lists name users by text
+        is_integer = "user" in served.log.integer_ids
+        users = users._replace(names=typed_ids(user_ids, are_integers=is_integer))  # data-R94
     excludes_seen = request.exclude_seen
     if excludes_seen is None:
         excludes_seen = bool(served.facts["exclude_seen"])  # recall-R52

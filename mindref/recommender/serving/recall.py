@@ -270,9 +270,7 @@ def recommend_columns(
     lists = RequestedLists(served, searched, resolved)
     blocks = (block.ranked for block in lists.top_n_blocks())
     dtype = np.float64 if served.scores_only else served.model.config.dtype
-    names = resolved.users.names
-    ids = names if histories is not None else served.user_ids(names)
-    columns = list_columns(ids, blocks, served, dtype)
+    columns = list_columns(resolved.users.names, blocks, served, dtype)
     return columns, [*resolved.warnings, *notes, *popular_warning(served, resolved.users)]
 
 

@@ -238,10 +238,6 @@ class ServedModel:
         """Whether the log is the log of the training."""
         return bool(fingerprint(self.log) == self.facts["log"])
 
-    def user_ids(self, names: Sequence[str]) -> Sequence[str | int]:
-        """Return user ids as integers if those of the log were integers."""
-        return typed_ids(names, are_integers="user" in self.log.integer_ids)
-
     def encode_users(
         self, names: Sequence[str], subject: str = "--user"
     ) -> tuple[Ragged, Ints, int]:
