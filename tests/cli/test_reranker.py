@@ -101,7 +101,10 @@ def test_several_processes_are_rejected(cli, recall_run, tmp_path, monkeypatch):
 
 def test_the_help_shows_the_defaults_of_din(cli):
     text = " ".join(cli("train", "--help").out.split())
-    assert "most recent items of a user [1 to 10000; default 10] (with --model din: 50)" in text
+    assert (
+        "most recent items of a user [1 to 10000; default 10, item_knn: 50] (with --model din: 50)"
+        in text
+    )
     depth = "din: n, number of candidates: for each history, DIN reranks the top n items of the"
     assert f"{depth} recall run [1 to 1000000; default 200]" in text
     assert "--candidates" not in cli("compare", "--help").out

@@ -70,7 +70,7 @@ class TrainingPlan:
                 "test_cases": min(num_test, first.test_users or num_test),
             },
             "train": [planned_training(x, name, prepared) for name, x in self.configs.items()],
-            "write": {"run": str(self.run), "files": sorted(WRITTEN)},
+            "write": {"run": str(self.run), "files": sorted({*WRITTEN} - {array_files.LOG})},
             "memory": {
                 **estimate._asdict(),
                 "total": estimate.total,
