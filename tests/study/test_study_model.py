@@ -269,7 +269,7 @@ def test_a_moved_log_is_read_from_its_new_path(run, tmp_path):
     write_shop(tmp_path)
     here, there = open_study_model(run), open_study_model(run, tmp_path / "shop.inter")
     assert there.histories.values.tolist() == here.histories.values.tolist()
-    with pytest.raises(DataError, match="--data"):
+    with pytest.raises(DataError, match=r"nothing\.inter: expected a file or a folder"):
         open_study_model(run, tmp_path / "nothing.inter")
 
 
