@@ -23,8 +23,8 @@ from mindref.settings import (
     coerce_fields,
     duration_setting,
     free_setting,
+    implied_settings,
     number_setting,
-    without_step_limit,
 )
 
 
@@ -156,6 +156,9 @@ class Config:
     batch: int = number_setting(512, 1, 1_000_000, "number of training examples per step")
     steps: int = number_setting(3000, 1, MAX_STEPS,
         "maximum number of training steps; if only --time-limit is given: no maximum")  # fmt: skip
+    passes: float = number_setting(0.0, 0, 1e6,
+        "passes over the training interactions, which give the number of steps: 1000 or more,"
+        " at most --steps; 0: --steps. A given --steps or --time-limit sets it to 0")  # fmt: skip
     time_limit: float = duration_setting(0.0, 0, 1e9,
         "maximum time of the training with its validations, such as 120s, 2m or 1h30m; 0: no limit."
         " The learning rate decreases with time. The result depends on the machine")  # fmt: skip
@@ -239,7 +242,7 @@ class Config:
             raise ConfigError(say("preset", " or ".join(PRESETS), preset))
         changes = changes or {}
         defaults = {**PRESETS[preset], **registry.family_defaults(changes.get("model"))}
-        settings = {**defaults, **without_step_limit(changes), **changes}
+        settings = {**defaults, **implied_settings(changes), **changes}
         check_names(cls, settings, "configuration", "a known setting")
         return cls(**settings)
 

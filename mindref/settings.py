@@ -86,6 +86,12 @@ def without_step_limit(settings: Mapping[str, object]) -> dict[str, Any]:
     return {"steps": MAX_STEPS} if limited and "steps" not in settings else {}  # optimiser-R18
 
 
+def implied_settings(settings: Mapping[str, object]) -> dict[str, Any]:
+    """Return what settings with `steps` or a time limit imply: no passes, no limit of steps."""
+    implied = without_step_limit(settings)
+    return {**implied, "passes": 0} if implied or "steps" in settings else implied  # model-R48
+
+
 def split_list(value: Any) -> Iterable[object]:
     """Return the parts of a comma-separated text; a list is unchanged, a mapping is rejected."""
     if isinstance(value, str):

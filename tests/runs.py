@@ -57,7 +57,7 @@ def trainer(
 ) -> Trainer:
     """Return a trainer of the small log, its run directory made."""
     config = Config.of("mind", {**SMALL, **changes})
-    plan = TrainingPlan({"mind": config}, SOURCE, protocol, start=start, run=run)
+    plan = TrainingPlan(config, SOURCE, protocol, start=start, run=run)
     made = Trainer(plan, loaded())
     made.create()
     return made
@@ -72,7 +72,7 @@ def train_small_run(run: Path, source: Source = SOURCE, **changes: Any) -> Path:
     """Train and evaluate a small run. It is stopped before its last step, so it can be resumed."""
     config = Config.of("mind", {**SMALL, "backend": "numpy", **changes})
     log = loaded() if source is SOURCE else source.read()
-    trainer = Trainer(TrainingPlan({"mind": config}, source, "leave_last_out", run=run), log)
+    trainer = Trainer(TrainingPlan(config, source, "leave_last_out", run=run), log)
     trainer.create()
     trainer.train(stop_after(5))
     trainer.evaluate()

@@ -159,7 +159,7 @@ def tiny(backend, **options):
     settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
     config = Config.of("mind", {**settings, **options, "backend": backend})
     source = Source.of(None, {"users": 30, "items": 96})
-    return Trainer(TrainingPlan({"mind": config}, source, "leave_last_out"), source.read())
+    return Trainer(TrainingPlan(config, source, "leave_last_out"), source.read())
 
 
 @pytest.mark.rules("backend-R6")

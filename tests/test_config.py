@@ -132,7 +132,7 @@ def test_an_unknown_setting_is_rejected_with_a_suggestion():
         Config.of("mind", {"intrests": 3})
     with raises_with(ConfigError, "known: model, interests, width, window"):
         Config.of("mind", {"xyzzy": 3})
-    with raises_with(ConfigError, "preset: expected mind or paper or best or sparse, got papers"):
+    with raises_with(ConfigError, "preset: expected mind or paper or recommended, got papers"):
         Config.of("papers")
 
 

@@ -30,5 +30,5 @@ SCALED_SETTINGS: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 """Name on the command line -> setting of the workload and its values."""
 
-MODELS = ("mind", "best", "sparse", "youtube_dnn")
+MODELS = ("mind", "recommended", "youtube_dnn")
 """Recipes whose step is timed: presets, and families with their default settings."""

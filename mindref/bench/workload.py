@@ -1,6 +1,6 @@
 """A synthetic catalogue with batches and users, a function of its settings and the seed.
 
-The settings name a recipe: MIND, the presets best and sparse, or YouTube DNN.
+The settings name a recipe: MIND, the preset recommended, or YouTube DNN.
 
 Item ids follow Zipf's law: the item of rank r (from 1) has probability proportional to r^-zipf.
 Ranks are assigned to ids at random. Ragged histories have lengths uniform from 1 to `length`.

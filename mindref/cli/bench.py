@@ -46,7 +46,7 @@ def float_option(
 )  # fmt: skip
 @click.option(
     "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True,
-    help="Recipe of the model: best and sparse are presets of `mindref train`, the others are"
+    help="Recipe of the model: recommended is a preset of `mindref train`, the others are"
     " families. The sizes B, L, d, K, r, hidden and S of all but mind default to the recipe's.",
 )  # fmt: skip
 @settings.device_option

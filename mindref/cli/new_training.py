@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mindref.cli import settings
-from mindref.cli.locking import lock_folder
-from mindref.cli.signals import StopRequest
 from mindref.cli.streams import print_json, print_stderr, print_stdout
-from mindref.cli.training_output import print_reading, show_progress
+from mindref.cli.training_output import print_reading
 from mindref.config import Config
 from mindref.errors import RunError, say
 from mindref.process.memory import format_bytes
@@ -25,9 +23,7 @@ from mindref.training.distributed import Ranks
 if TYPE_CHECKING:
     from mindref.backend import Backend
     from mindref.recommender.training.plan import TrainingPlan
-    from mindref.recommender.training.preset_choice import Candidates
     from mindref.recommender.training.trainer import Trainer
-    from mindref.training.loop import Hooks
 
 MOST_ATTEMPTS = 1000
 """Attempts to create the folder of a run, while other processes create theirs."""
@@ -36,88 +32,38 @@ MEMORY_PARTS = ("program", "log", "parameters", "evaluation")
 
 
 def new_trainer(
-    plan: TrainingPlan,
-    changes: dict[str, object],
-    out: Path | None,
-    *,
-    ranks: Ranks,
-    backend: Backend,
-    quiet: bool,
+    plan: TrainingPlan, out: Path | None, *, ranks: Ranks, backend: Backend, quiet: bool
 ) -> Trainer:
-    """Return a trainer for a new run: check the settings, read the log.
-
-    If the plan has no settings, a preset with `changes` is chosen.
-    """
-    from mindref.recommender.training import preset_choice
+    """Return a trainer for a new run: check the settings, read the log."""
     from mindref.recommender.training.trainer import Trainer
 
     run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
-    candidates = find_plan_candidates(plan, changes, backend, several=ranks.several)
-    # all candidates have the same features
-    loaded = plan.source.read(next(iter(candidates.configs.values())))
+    check_usable(plan.config, backend, several=ranks.several)
+    loaded = plan.source.read(plan.config)
     if ranks.first:
         print_reading(loaded.log, exclude_seen=plan.exclude_seen)
-    plan = replace(plan, run=run)
-    # presets are compared for minutes, before the run directory is created and locked
-    lock_once = cache(partial(lock_folder, run, make=True))
-
-    def make(config: Config, compared: Sequence[Config]) -> Trainer:
-        # rejects invalid settings
-        trainer = Trainer(plan, loaded, config, backend=backend, ranks=ranks, compared=compared)
-        if ranks.first and len(candidates.configs) > 1:
-            lock_once()
-        return trainer
-
-    is_quiet = quiet or not ranks.first
-
-    def show(preset: str, trainer: Trainer) -> AbstractContextManager[Hooks]:
-        if not is_quiet:
-            print_stderr(f"candidate {preset}")
-        return show_progress(trainer.config, quiet=is_quiet, stop=StopRequest())
-
-    trainer, choice = preset_choice.choose_preset(candidates, make, show)
-    if choice.reason and not is_quiet:
-        print_stderr(f"preset {choice.preset}: {choice.reason}")
-    if plan.start is not None and not is_quiet:
+    trainer = Trainer(replace(plan, run=run), loaded, backend=backend, ranks=ranks)
+    trainer.check_alike()
+    if plan.start is not None and not quiet and ranks.first:
         start = trainer.start_facts
         print_stderr(
             f"start from {plan.start.run}, step {start['step']}: {start['items']:,} items keep"
             f" their vectors, {start['new_items']:,} items are new"
         )
-    trainer.preset_choice = choice.to_dict()
     return trainer
 
 
-def find_plan_candidates(
-    plan: TrainingPlan, changes: dict[str, object], backend: Backend, *, several: bool
-) -> Candidates:
-    """Return the settings of a plan, or the presets from which one is chosen, after their checks.
-
-    Raises ConfigError or BackendError, before the log is read, for settings that cannot be used.
-    """
+def check_usable(config: Config, backend: Backend, *, several: bool) -> None:
+    """Raise ConfigError or BackendError, before the log is read, for unusable settings."""
     from mindref.models.family import check_trainable
     from mindref.recommender.evaluate_run import parse_metric
-    from mindref.recommender.training import preset_choice
 
-    for config in plan.configs.values():
-        check_trainable(backend, config, several=several)  # model-R39
-    if plan.configs:
-        candidates = preset_choice.Candidates(plan.configs)
-    else:
-        candidates = preset_choice.find_candidates(changes, backend, several=several)
-    for config in candidates.configs.values():
-        parse_metric(config.metric)
-    return candidates
+    check_trainable(backend, config, several=several)  # model-R39
+    parse_metric(config.metric)
 
 
 def print_dry_run(
-    plan: TrainingPlan,
-    changes: dict[str, object],
-    out: Path | None,
-    backend: Backend,
-    *,
-    ranks: Ranks,
-    as_json: bool,
+    plan: TrainingPlan, out: Path | None, backend: Backend, *, ranks: Ranks, as_json: bool
 ) -> None:
     """Read and split the log, and print the plan of the training."""
     from mindref.run.checkpoint import check_free
@@ -125,15 +71,14 @@ def print_dry_run(
     run = out or next_run_directory(Path("runs"))
     settings.check_writable("--out", run)
     check_free(run)
-    candidates = find_plan_candidates(plan, changes, backend, several=ranks.several)
-    loaded = plan.source.read(next(iter(candidates.configs.values())))
+    check_usable(plan.config, backend, several=ranks.several)
+    loaded = plan.source.read(plan.config)
     if plan.start is not None:
         plan.start.check_items(loaded.log)
     if not ranks.first:
         return
     print_reading(loaded.log, exclude_seen=plan.exclude_seen)
-    planned = replace(plan, configs=candidates.configs, run=run)
-    description = planned.describe(loaded, backend.name)  # faults-R21
+    description = replace(plan, run=run).describe(loaded, backend.name)  # faults-R21
     if as_json:
         print_json(description)
     else:
@@ -152,10 +97,7 @@ def plan_lines(description: dict[str, Any]) -> Iterator[str]:
     )
     if "start_from" in description:
         yield f"start: from the parameters of {description['start_from']}"
-    for training in description["train"]:
-        yield f"train: {training_text(training)}"
-    if len(description["train"]) > 1:
-        yield "train: the presets are compared after a sixth of the training; one continues"
+    yield f"train: {training_text(description['train'])}"
     yield f"write: {description['write']['run']}: {', '.join(description['write']['files'])}"
     parts = ", ".join(f"{name} {format_bytes(memory[name])}" for name in MEMORY_PARTS)
     total, available = format_bytes(memory["total"]), format_bytes(memory["available"])

@@ -280,7 +280,7 @@ def reject_other_options(
 
 PRESET_HELP = (
     "Settings to start from: mind (tuned MIND, whose values are the defaults below), paper (MIND"
-    " with the paper's values), best (mind_plus, large logs) or sparse (mind_plus, other logs)"
+    " with the paper's values), recommended (mind_plus)"
 )
 preset_option = click.option("--preset", type=click.Choice(list(PRESETS)), help=PRESET_HELP)
 config_option = click.option(

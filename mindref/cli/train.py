@@ -24,7 +24,7 @@ from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import is_reranker
-from mindref.presets import AUTO, PRESETS
+from mindref.presets import DEFAULT_PRESET, PRESETS
 from mindref.process.threads import BLAS_THREAD_VARIABLES, is_multiprocess
 from mindref.training.distributed import Ranks, join_ranks
 
@@ -99,9 +99,8 @@ class TrainOptions:
         " installed tracker, or module:object. Repeat the option for several trackers.",
     )]  # fmt: skip
     preset: Annotated[str | None, click.option(
-        "--preset", type=click.Choice([AUTO, *PRESETS]),
-        help=settings.PRESET_HELP
-        + ", auto: the better of best and sparse [default: auto; with --model: mind].",
+        "--preset", type=click.Choice(list(PRESETS)),
+        help=f"{settings.PRESET_HELP} [default: {DEFAULT_PRESET}; with --model: mind].",
     )]  # fmt: skip
     config_file: Annotated[Path | None, settings.config_option]
     setting_values: Annotated[dict[str, Any], partial(settings.settings_options, trains=True)]
@@ -127,10 +126,9 @@ class TrainOptions:
 def train_command(options: TrainOptions) -> int:
     """Train a model on a log and evaluate it on held-out interactions.
 
-    Without --preset and --model, the training of the presets best and sparse begins, and the one
-    with the better validation metric continues. Without --data, the built-in synthetic log is used.
-    All files are written to a run directory. Ctrl-C saves the state and stops the training, except
-    during the choice of the preset. --resume RUN continues the training.
+    Without --preset and --model, the recommended recipe is trained; --preset mind trains MIND as in
+    the paper. Without --data, the built-in synthetic log is used. All files are written to a run
+    directory. Ctrl-C saves the state and stops the training. --resume RUN continues it.
 
     --model din --recall RUN trains DIN, which reranks the top items of RUN. DIN is stored in a new
     run directory, DIN_RUN. mindref recall RUN --rerank DIN_RUN then prints reranked items.
@@ -164,8 +162,6 @@ def train_new(options: TrainOptions, reading: dict[str, object]) -> int:
     preset, changes = settings.read_changes(
         options.preset, options.config_file, options.setting_values
     )
-    if preset == AUTO and "model" in changes:
-        raise ConfigError(say("--preset auto", "no --model", changes["model"]))
     earlier_run = options.steps_of or options.start_from
     default = Config.backend if earlier_run is None else run_settings.run_backend(earlier_run)
     backend_name = str(changes.get("backend", default))
@@ -189,11 +185,11 @@ def train_new(options: TrainOptions, reading: dict[str, object]) -> int:
     trackers = load_trackers(options.track)
     backend, ranks = join_processes(backend_name, options)
     if options.dry_run:
-        print_dry_run(plan, changes, options.out, backend, ranks=ranks, as_json=options.as_json)
+        print_dry_run(plan, options.out, backend, ranks=ranks, as_json=options.as_json)
         return 0
     plan = dataclasses.replace(plan, device=options.device)
     make = partial(
-        new_trainer, plan, changes, options.out, ranks=ranks, backend=backend, quiet=options.quiet
+        new_trainer, plan, options.out, ranks=ranks, backend=backend, quiet=options.quiet
     )
     return run_training(torchrun.make_trainer(ranks, make, create_run), trackers, options)
 
@@ -276,8 +272,8 @@ def check_one_process() -> None:
 
 def create_run(trainer: Trainer) -> None:
     """Create and lock the run directory."""
-    if trainer.run is not None and not trainer.preset_choice.get("values"):
-        lock_folder(trainer.run, make=True)  # locked before the choice of the preset, if any
+    if trainer.run is not None:
+        lock_folder(trainer.run, make=True)
     trainer.create()
 
 

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from mindref.cli.experiment_options import ExperimentOptions, ExperimentRequest, RecordedCommand
 from mindref.cli.settings import add_options
+from mindref.presets import DEFAULT_PRESET
 
 LOG_OPTIONS = ("protocol", "exclude_seen", "device")
 """Parameters that `mindref train` needs besides the reading options and the settings."""
@@ -17,25 +18,23 @@ LOG_OPTIONS = ("protocol", "exclude_seen", "device")
 @click.command("tune", cls=RecordedCommand, short_help="Tune the settings of a preset or a model.")
 @click.option(
     "--trials", type=click.IntRange(1, 1000), default=10, metavar="N",
-    help="Trials of each preset or model: the given settings, then settings from its grid. Settings"
+    help="Trials: the given settings, then settings from its grid. Settings"
     " given as options are not tuned [1 to 1000; default 10].",
 )  # fmt: skip
 @add_options(ExperimentOptions, without=("seeds",))
 def tune_command(options: ExperimentOptions, trials: int) -> int:
     """Train trials of a preset or a model on DATA, and select the best one on validation cases.
 
-    Without --preset and --model, the presets best and sparse are tuned. Without DATA the built-in
+    Without --preset and --model, the recommended preset is tuned. Without DATA the built-in
     catalogue is used. The result is a table of the trials, and the command that trains with the
     best settings. Only the best trial is evaluated on the test cases. All runs are stored below
     --out. Ctrl-C saves the state; the same command resumes, and more --trials add to the table.
     --time-limit limits each trial.
     """
-    request = ExperimentRequest(options, default_preset="best")
-    from mindref.backend import load_backend
+    request = ExperimentRequest(options, default_preset=DEFAULT_PRESET)
     from mindref.experiments.tune import plan_tuning, run_tuning
 
-    backend = load_backend(request.config.backend, options.device)
-    plan = plan_tuning(request.preset, request.changes, trials, request.out, backend)
+    plan = plan_tuning(request.preset, request.changes, trials, request.out)
     words = log_words(options.reading)
     return request.run(lambda runs: run_tuning(plan, runs, words))
 

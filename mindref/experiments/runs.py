@@ -118,7 +118,7 @@ class ExperimentRuns:
     def make_trainer(self, planned: PlannedRun) -> Trainer:
         """Return the trainer of a run with the last state on disk, or before the first step."""
         plan = TrainingPlan(
-            {"": planned.config},
+            planned.config,
             self.source,
             self.protocol,
             exclude_seen=self.exclude_seen,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypedDict
 
 import mindref
-from mindref.backend import Backend
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, say
 from mindref.experiments.arms import Arm, PlannedRun, model_arm, named_models
@@ -21,7 +20,6 @@ from mindref.experiments.results import FORMAT, TunedTrial, TuningResult, descri
 from mindref.experiments.runs import ExperimentRuns
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS, preset_or_default
-from mindref.recommender.training.preset_choice import find_candidates
 from mindref.run import checkpoint, files, report
 from mindref.run.stored_json import check_json, number_range
 
@@ -41,33 +39,26 @@ class StoredEstimate(TypedDict):
 class TuningPlan(NamedTuple):
     """The trials to train."""
 
-    models: Mapping[str, ModelTrials]  # by preset
-    metric: str  # on validation cases
+    preset: str
+    model: ModelTrials
     out: Path
 
 
 def plan_tuning(
-    preset: str | None, changes: Mapping[str, object], trials: int, out: Path, backend: Backend
+    preset: str | None, changes: Mapping[str, object], trials: int, out: Path
 ) -> TuningPlan:
     """Return the trials of a preset with changed settings, or of its model.
 
-    Without a preset and a model, the presets that `mindref train` chooses from are tuned. Settings
-    in `changes` are not tuned. Raises ConfigError or BackendError for settings that cannot be used.
+    Settings in `changes` are not tuned. Raises ConfigError for settings that cannot be used.
     """
-    if preset is None and "model" not in changes:
-        configs = find_candidates(changes, backend, several=False).configs
-    else:
-        configs = {preset or "mind": Config.of(preset or "mind", changes)}
-    models = {}
-    for name, base in configs.items():
-        arm = tuned_arm(base.model if "model" in changes else name, base, changes)
-        models[name] = ModelTrials(base, arm, arm_trials(base, arm, trials))
-    if all(not model.arm.grid for model in models.values()):
+    name = preset_or_default(preset, changes)
+    base = Config.of(name, changes)
+    arm = tuned_arm(base.model if "model" in changes else name, base, changes)
+    if not arm.grid:
         todo = "leave out some options, or use mindref train"
-        got = ", ".join(f"none for {model.arm.label}" for model in models.values())
+        got = f"none for {arm.label}"
         raise ConfigError(say("tune", "a setting that can be tuned", got, todo))
-    metric = next(iter(configs.values())).metric
-    return TuningPlan(models, metric, out)
+    return TuningPlan(name, ModelTrials(base, arm, arm_trials(base, arm, trials)), out)
 
 
 def tuned_arm(label: str, base: Config, changes: Mapping[str, object]) -> Arm:
@@ -87,33 +78,31 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> T
     data: the words of the command line that name the log. Everything is checked before the first
     training. Raises ConfigError, RunError and ExperimentStopped.
     """
-    trials = [
-        (preset, n) for preset, model in plan.models.items() for n in range(len(model.trials))
+    model, metric = plan.model, plan.model.base.metric
+    planned = [
+        model.planned_run(plan.out, number, model.base.seed) for number in range(len(model.trials))
     ]
-    planned = []
-    for preset, number in trials:
-        model = plan.models[preset]
-        planned.append(model.planned_run(plan.out, number, model.base.seed))
-        runs.check_run(planned[-1])  # experiments-R16
-    runs.total += len(trials)
+    for run in planned:
+        runs.check_run(run)  # experiments-R16
+    runs.total += len(planned)
     ended = [runs.train_run(run) for run in planned]
     best = best_trial([run.value for run in ended])  # experiments-R25
     if best is None:
         todo = "lower --learning-rate"
         raise RunError(say("tune", "a trial with a result", "none: all diverged", todo))
     runs.evaluate_run(planned[best])  # the only run whose test cases are ranked
-    preset, config = trials[best][0], planned[best].config
+    config = planned[best].config
     rows: list[TunedTrial] = [
         {
-            "model": plan.models[preset].arm.label,
+            "model": model.arm.label,
             "trial": number,
-            "settings": plan.models[preset].trials[number],
+            "settings": model.trials[number],
             "validation": run.value,
             "best_step": run.best_step,
             "diverged": run.diverged,
             "run": str(planned_run.directory),
         }
-        for (preset, number), planned_run, run in zip(trials, planned, ended, strict=True)
+        for number, (planned_run, run) in enumerate(zip(planned, ended, strict=True))
     ]
     result: TuningResult = {
         "format": FORMAT,
@@ -121,10 +110,10 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> T
         "mindref": mindref.__version__,
         "command": "",
         "data": describe_log(runs),
-        "metric": plan.metric,
+        "metric": metric,
         "trials": rows,
         "best": best,
-        "train": shlex.join(["mindref", "train", *data, *setting_words(preset, config)]),
+        "train": shlex.join(["mindref", "train", *data, *setting_words(plan.preset, config)]),
         "test": test_metrics(planned[best]),
     }
     return {**result, "reproducible": False} if config.time_limit else result  # experiments-R27

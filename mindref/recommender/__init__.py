@@ -63,7 +63,7 @@ class Recommender:
     """A recommender of any model and preset, from a log to recommendations.
 
     Spec: specs/model.md. Settings by name as in `mindref train`, for example
-    `Recommender("sparse", steps=2000)` or `Recommender(model="item_knn")`. The settings that are
+    `Recommender("mind", steps=2000)` or `Recommender(model="item_knn")`. The settings that are
     not named are those of the preset; without a preset, of DEFAULT_PRESET of `mindref.presets`. If
     `model` is named without a preset, they are those of the preset "mind".
 
@@ -168,7 +168,7 @@ class Recommender:
         source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen)
         plan = TrainingPlan(
-            {preset_or_default(preset, settings): config},
+            config,
             source,
             split,
             exclude_seen=exclude_seen,
@@ -184,7 +184,7 @@ class Recommender:
                 events.train(trainer)
                 self.report = trainer.evaluate()
         self._serve(trainer.served_model(), plan.run)
-        self.config = config  # with a start, also the settings of its run: model-R55
+        self.config = trainer.config  # with a start, also the settings of its run: model-R55
         events.end(self.report)
         return self
 

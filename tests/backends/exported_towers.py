@@ -37,8 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "one_interest": {"interests": 1, "logits": "per_call", "dtype": "float64"},
     "paper": {**PRESETS["paper"], "window": WINDOW, "interests": 7},
-    "best": {**PRESETS["best"], "sigma": 0.5, "window": WINDOW},
-    "sparse": {**PRESETS["sparse"], "user_features": (), "window": WINDOW},
+    "recommended": {**PRESETS["recommended"], "sigma": 0.5, "window": WINDOW},
     "item_votes": {"model": "mind_plus", "votes": "items", "normalise": True, "power": 0.0},
     "residual": {"model": "mind_plus", "head": "residual", "contexts": 2, "recency": "shared"},
 }  # fmt: skip

@@ -35,10 +35,10 @@ from tests.ops.loss_cases import NAMES, Case, fixed_case
 
 LABEL, POOLED = {"attention": "label"}, {"attention": "pooled"}
 LOSSES: list[dict[str, Any]] = [LABEL, {**LABEL, "power": 3.0}, {"attention": "mean"}, POOLED]
-BEST: dict[str, Any] = {
+WITH_LAYERS: dict[str, Any] = {
     **POOLED, "recency": "interests", "contexts": 1, "interest_count": "fixed",
 }  # fmt: skip
-SPARSE: dict[str, Any] = {
+ITEM_VOTES: dict[str, Any] = {
     **POOLED, "recency": "interests", "interest_count": "fixed", "votes": "items", "head": "none",
     "hidden": [], "normalise": True, "temperature": 0.07,
 }  # fmt: skip
@@ -129,7 +129,7 @@ def large_mean_world(*, recency: bool) -> World:
 
 def assert_invalid_inputs_raise(backend: Any) -> None:
     """Check the errors of level 2 for wrong positions, factors of dropout, and first layers."""
-    w = plus_world(3, keep=True, dtype="float32", **BEST)
+    w = plus_world(3, keep=True, dtype="float32", **WITH_LAYERS)
     positions, keep = w.params.positions, w.batch.keep
     first, *others = w.params.layers
     double = first._replace(weight=first.weight.astype(np.float64))
@@ -152,7 +152,7 @@ def assert_invalid_inputs_raise(backend: Any) -> None:
 
 def assert_bad_product_ends_training(backend: Any) -> None:
     """Check that a product of an interest and a negative that is NaN raises Diverged."""
-    w = plus_world(3, dtype="float32", **BEST)
+    w = plus_world(3, dtype="float32", **WITH_LAYERS)
     items = w.params.items.copy()
     items[w.catalogue.rows[w.shared.negatives[0], 0]] = np.nan
     w = w.with_params(items=items)
@@ -185,7 +185,7 @@ class MindPlus:
     def test_invalid_inputs_raise(self) -> None:
         assert_invalid_inputs_raise(self.backend())
 
-    @pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
+    @pytest.mark.parametrize("settings", [WITH_LAYERS, ITEM_VOTES], ids=["layers", "item votes"])
     def test_no_users_have_no_interests(self, settings: dict[str, Any]) -> None:
         w = plus_world(0, **settings)
         histories = Histories(*(x[:0] for x in w.shared.histories))
@@ -194,7 +194,7 @@ class MindPlus:
         assert active.shape == (0, w.config.interests)
 
     @pytest.mark.rules("backend-R15", "backend-R19")
-    @pytest.mark.parametrize("preset", ["sparse", "best"])
+    @pytest.mark.parametrize("preset", ["mind", "recommended"])
     @pytest.mark.slow(every=2)
     def test_a_run_is_resumed_and_read_by_other_backends(self, preset: str, tmp_path: Path) -> None:
         check_run_of_preset(preset, self.name, tmp_path)

@@ -113,8 +113,6 @@ class Runs:
 def check_run_of_preset(preset: str, backend: str, folder: Path) -> None:
     """Train a preset; check the bytes of a resumed run, and its interests in the backend numba."""
     changes = {**PRESETS[preset], "window": 10, "steps": 20, "backend": backend}
-    if preset == "sparse":
-        changes["user_features"] = []
     straight, stopped = folder / "straight", folder / "stopped"
     make_trainer(straight, **changes).train()
     assert not make_trainer(stopped, **changes).train(stop_after(4)).finished

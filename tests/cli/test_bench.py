@@ -76,8 +76,7 @@ def test_printed_defaults_are_those_of_the_workload():
 @pytest.mark.parametrize(
     ("model", "sizes"),
     [
-        ("best", "behaviours 1 to 20, K 4, d 64, r 3, layers 64-256-64, 7 negatives"),
-        ("sparse", "behaviours 1 to 20, K 4, d 64, r 3, 7 negatives"),
+        ("recommended", "behaviours 1 to 20, K 4, d 64, r 3, layers 64-256-64, 7 negatives"),
         ("youtube_dnn", "behaviours 1 to 10, d 64, layers 64-256-64, 7 negatives"),
     ],
 )
@@ -85,12 +84,12 @@ def test_sizes_of_a_recipe_are_those_of_its_settings(model, sizes, cli):
     result = call(cli, "--model", model, sizes=RECIPE_SIZES)
     assert result.code == 0
     assert f"model {model}: B 6, {sizes}, 40 items" in result.out
-    assert "votes" not in result.out or model == "best"
+    assert "votes" not in result.out or model == "recommended"
 
 
 def test_a_backend_of_mind_only_is_left_out_or_has_a_reason(cli, monkeypatch):
     backends = f"numpy,{HERE}:Other"
-    result = call(cli, "--model", "best", backends=backends, sizes=RECIPE_SIZES)
+    result = call(cli, "--model", "recommended", backends=backends, sizes=RECIPE_SIZES)
     text = " ".join(result.out.split())
     assert f"{HERE}:Other: not usable: BackendError: backend other: expected the model mind" in text
     names = installed_contenders(model="youtube_dnn")

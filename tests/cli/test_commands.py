@@ -196,7 +196,7 @@ def test_titles_outside_the_output_encoding_are_escaped(tmp_path):
         ([], "tr", {"train"}),
         (["train"], "--preset-", set()),
         (["recall"], "--ind", {"--index"}),
-        (["train", "--preset"], "b", {"best"}),
+        (["train", "--preset"], "r", {"recommended"}),
     ],
 )
 def test_commands_options_and_choices_are_completed(words, word, expected):

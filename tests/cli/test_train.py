@@ -111,8 +111,8 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
         ("power = nan", "power: expected 0 to inf, got nan"),
         ("steps = ", "expected a TOML file, got"),
         ("[zzz]\nsteps = 3", "expected a known setting, got zzz; known: model, interests, "),
-        ('preset = "mine"', "preset: expected mind or paper or best or sparse, got mine"),
-        ("preset = [1]", "preset: expected mind or paper or best or sparse, got [1]"),
+        ('preset = "mine"', "preset: expected mind or paper or recommended, got mine"),
+        ("preset = [1]", "preset: expected mind or paper or recommended, got [1]"),
     ],
 )
 def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message):

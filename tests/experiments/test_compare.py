@@ -181,11 +181,11 @@ def test_models_try_the_same_values_of_a_shared_setting():
 
 @pytest.mark.rules("experiments-R22")
 def test_settings_that_define_a_model_or_are_given_are_not_tuned(monkeypatch):
-    plain, changed = arms.model_arm("best"), arms.model_arm("best", ["window"])
+    plain, changed = arms.model_arm("recommended"), arms.model_arm("recommended", ["window"])
     assert plain.settings["window"] == 20
     assert {"window", "learning_rate"} <= set(plain.grid)
     assert "window" not in changed.settings | changed.grid
-    first = arms.model_arm("best-1", ["interests"])
+    first = arms.model_arm("recommended-1", ["interests"])
     assert first.settings["interests"] == 1, "what makes it what it is"
     assert "interests" not in first.grid
     assert "steps" not in plain.settings

@@ -13,7 +13,6 @@ from mindref.errors import ConfigError, RunError
 from mindref.experiments import tables, tune
 from mindref.experiments.results import TuningResult
 from mindref.experiments.runs import ExperimentRuns, RunProgress
-from mindref.kernels.backend import NumbaBackend
 from mindref.presets import PRESETS
 from mindref.run import files, report
 from mindref.run.stored_json import check_json
@@ -24,7 +23,7 @@ COMMON = {name: SMALL[name] for name in ("steps", "evaluate_every", "batch", "ne
 
 
 def planned(out, preset="mind", trials=3, **changes):
-    return tune.plan_tuning(preset, {**SMALL, **changes}, trials, out, NumbaBackend())
+    return tune.plan_tuning(preset, {**SMALL, **changes}, trials, out)
 
 
 def with_values(monkeypatch, values):
@@ -44,13 +43,13 @@ def with_values(monkeypatch, values):
 
 @pytest.mark.rules("experiments-R24")
 def test_trials_of_a_preset_keep_its_settings(tmp_path):
-    (model,) = planned(tmp_path, "paper", width=4).models.values()
+    model = planned(tmp_path, "paper", width=4).model
     assert model.trials[0] == {}
     assert model.config(0) == Config.of("paper", {**SMALL, "width": 4})
     assert [set(trial) for trial in model.trials[1:]] == [{"learning_rate", "window"}] * 2
     for number, trial in enumerate(model.trials):
         assert model.config(number) == Config.of("paper", {**SMALL, "width": 4, **trial})
-    (fixed,) = planned(tmp_path, "mind", 9, window=4).models.values()
+    fixed = planned(tmp_path, "mind", 9, window=4).model
     assert [set(trial) for trial in fixed.trials[1:]] == [
         {"learning_rate"}
     ] * 3  # of 4 values; one is the default
@@ -60,7 +59,7 @@ def test_trials_of_a_preset_keep_its_settings(tmp_path):
 @pytest.mark.rules("experiments-R24")
 def test_a_model_has_its_own_grid_and_start(tmp_path):
     changes = {**COMMON, "model": "maxmf"}
-    ((preset, model),) = tune.plan_tuning(None, changes, 3, tmp_path, NumbaBackend()).models.items()
+    preset, model, _ = tune.plan_tuning(None, changes, 3, tmp_path)
     assert (model.arm.label, preset) == ("maxmf", "mind")
     assert model.config(0).sampler == "uniform"
     assert model.config(0).batch == COMMON["batch"]
@@ -68,30 +67,23 @@ def test_a_model_has_its_own_grid_and_start(tmp_path):
 
 
 @pytest.mark.rules("experiments-R24")
-def test_without_a_preset_both_candidates_are_tuned(tmp_path):
-    models = tune.plan_tuning(None, COMMON, 4, tmp_path, NumbaBackend()).models
-    assert {preset: len(model.trials) for preset, model in models.items()} == {
-        "best": 4,
-        "sparse": 4,
-    }
-    for preset, model in models.items():
-        assert model.config(0) == Config.of(preset, COMMON)
-    only = tune.plan_tuning(None, {**COMMON, "contexts": 2}, 2, tmp_path, NumbaBackend()).models
-    assert list(only) == ["best"]  # sparse has no layers that read contexts
+def test_without_a_preset_the_recommended_one_is_tuned(tmp_path):
+    preset, model, _ = tune.plan_tuning(None, COMMON, 4, tmp_path)
+    assert (preset, len(model.trials)) == ("recommended", 4)
+    assert model.config(0) == Config.of("recommended", COMMON)
 
 
 @pytest.mark.rules("experiments-R25")
-def test_the_best_trial_of_all_presets_is_selected(tmp_path, monkeypatch):
-    plan = tune.plan_tuning(None, COMMON, 2, tmp_path, NumbaBackend())
+def test_the_best_trial_is_selected(tmp_path, monkeypatch):
+    plan = tune.plan_tuning(None, COMMON, 4, tmp_path)
     evaluated = with_values(monkeypatch, [0.1, None, 0.3, 0.3])
     result = tune.run_tuning(plan, runs(), [])
     assert result["best"] == 2
-    assert result["trials"][2]["model"] == "sparse"
     assert [str(run.directory) for run in evaluated] == [result["trials"][2]["run"]]
     assert result["trials"][1]["diverged"] == "NaN"
     assert "reproducible" not in result
     table = tables.trials_table(result)
-    assert [row[0] for row in table.rows] == ["sparse", "sparse", "best", "best"]
+    assert [row[0] for row in table.rows] == ["recommended"] * 4
     assert table.rows[-1][3] == "diverged"
     assert all(row[4].isdigit() for row in table.rows)
     trials = [{**row, "model": "item_knn"} for row in result["trials"]]
@@ -105,7 +97,7 @@ def test_a_time_limit_is_that_of_each_trial(tmp_path, monkeypatch):
     with_values(monkeypatch, [0.1, 0.2, 0.3])
     result = tune.run_tuning(plan, runs(), [])
     assert result["reproducible"] is False
-    assert {model.config(0).time_limit for model in plan.models.values()} == {20.0}
+    assert plan.model.config(0).time_limit == 20
     assert "--time-limit=20.0" in result["train"]
 
 
@@ -115,7 +107,7 @@ def test_a_plan_without_a_tunable_setting_and_a_table_without_a_result_are_error
     with pytest.raises(ConfigError, match="a setting that can be tuned, got none for mind"):
         planned(tmp_path, learning_rate=0.1, window=3)
     with pytest.raises(ConfigError, match="none for popularity"):
-        tune.plan_tuning(None, {"model": "popularity"}, 2, tmp_path, NumbaBackend())
+        tune.plan_tuning(None, {"model": "popularity"}, 2, tmp_path)
     with_values(monkeypatch, [None] * 3)
     with pytest.raises(RunError, match="a trial with a result, got none: all diverged"):
         tune.run_tuning(planned(tmp_path), runs(), [])

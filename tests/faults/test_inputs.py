@@ -311,7 +311,7 @@ def test_settings_of_a_damaged_file_are_restored_or_refused(data, preset):
 
 
 TOML = """
-preset = "best"
+preset = "recommended"
 width = 16
 hidden = [32, 8]
 power = inf

@@ -20,7 +20,7 @@ from mindref.kernels import routing
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.recall.exact import rescore_candidates, search_top_n
 from mindref.recall.retrieval import ItemFilter
-from tests.backends.families import BEST, POOLED, SPARSE, check_fused_world
+from tests.backends.families import ITEM_VOTES, POOLED, WITH_LAYERS, check_fused_world
 from tests.kernels.cases import (
     agree_with_reference,
     check_call,
@@ -42,8 +42,8 @@ FEW: dict[str, Any] = {
 }
 YOUTUBE = {"model": "youtube_dnn", "normalise": True, "temperature": 0.3}
 PLUS = (
-    BEST,
-    {**SPARSE, "dropout": 0.5},
+    WITH_LAYERS,
+    {**ITEM_VOTES, "dropout": 0.5},
     {**POOLED, "head": "residual", "contexts": 2, "recency": "shared"},
     {"attention": "label", "recency": "interests", "contexts": 1},
 )

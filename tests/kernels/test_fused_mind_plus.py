@@ -13,10 +13,10 @@ from mindref.kernels.fused.pooled_block import SUB_BLOCK_ROWS
 from mindref.models.family import backend_computes
 from mindref.models.parameters import catalogue_of_ids
 from tests.backends.families import (
-    BEST,
+    ITEM_VOTES,
     LOSSES,
     POOLED,
-    SPARSE,
+    WITH_LAYERS,
     assert_bad_product_ends_training,
     assert_invalid_inputs_raise,
     check_fused_world,
@@ -49,7 +49,9 @@ def test_each_option_with_each_loss(options):
     "pooled_softmax-R1", "pooled_softmax-R10", "pooled_softmax-R11", "pooled_softmax-R14",
     "pooled_softmax-R15", "pooled_softmax-R16", "backend-R19",
 )  # fmt: skip
-@pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
+@pytest.mark.parametrize(
+    "settings", [WITH_LAYERS, {**ITEM_VOTES, "dropout": 0.5}], ids=["layers", "item votes"]
+)
 def test_the_settings_of_the_presets_with_several_blocks(settings):
     check_fused_world(large_plus_world(dtype="float32", **settings))
 
@@ -57,17 +59,17 @@ def test_the_settings_of_the_presets_with_several_blocks(settings):
 @pytest.mark.rules("pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R13")
 @pytest.mark.parametrize("ids", [[], [2], [2, 2, 2], "target", [*range(6)] * 3], ids=str)
 def test_no_negatives_and_repeated_negatives_and_accidental_hits(ids):
-    w = plus_world(3, **BEST, dtype="float32")
+    w = plus_world(3, **WITH_LAYERS, dtype="float32")
     target = int(w.shared.target[0])
     check_fused_world(with_negatives(w, [target] if ids == "target" else ids), str(ids))
 
 
 @pytest.mark.rules("pooled_softmax-R4", "mind_plus-R12")
-@pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
+@pytest.mark.parametrize("settings", [WITH_LAYERS, ITEM_VOTES], ids=["layers", "item votes"])
 def test_users_without_behaviours_and_with_one_active_interest(settings):
     for mask in (np.zeros((4, 17), bool), None):
         check_fused_world(plus_world(3, mask=mask, dtype="float32", **settings))
-    check_fused_world(plus_world(3, dtype="float32", **{**BEST, "interest_count": "log2"}))
+    check_fused_world(plus_world(3, dtype="float32", **{**WITH_LAYERS, "interest_count": "log2"}))
 
 
 @pytest.mark.rules("pooled_softmax-R9")
@@ -75,7 +77,7 @@ def test_users_without_behaviours_and_with_one_active_interest(settings):
 @pytest.mark.slow
 def test_sub_blocks_of_any_size(interests):
     """With so many interests, a sub-block has two users."""
-    check_fused_world(plus_world(3, (9, 5, interests, 4), dtype="float64", **BEST))
+    check_fused_world(plus_world(3, (9, 5, interests, 4), dtype="float64", **WITH_LAYERS))
 
 
 @pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
@@ -85,7 +87,7 @@ def test_a_product_that_is_not_finite_ends_the_training():
 
 @pytest.mark.rules("pooled_softmax-R25")
 def test_a_product_of_minus_infinity_has_probability_zero_but_the_loss_is_nan():
-    w = plus_world(3, mask=np.arange(17) < [[1]] * 4, dtype="float32", **BEST)
+    w = plus_world(3, mask=np.arange(17) < [[1]] * 4, dtype="float32", **WITH_LAYERS)
     target = int(w.shared.target[0])
     w = w.with_shared(target=np.full(4, target))
     w = with_negatives(w._replace(catalogue=catalogue_of_ids(6, "float32")), [(target + 1) % 6])

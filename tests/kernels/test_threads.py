@@ -15,8 +15,8 @@ from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.workspace import KernelWorkspace
 from tests.backends.families import (
-    BEST,
-    SPARSE,
+    ITEM_VOTES,
+    WITH_LAYERS,
     large_mean_world,
     large_plus_world,
     level_results,
@@ -47,8 +47,8 @@ def as_bytes(results):
 WORLDS = {
     "mind": lambda: large_world(dtype="float32"),
     "exact mind": lambda: large_world(**OTHER),
-    "best": lambda: large_plus_world(dtype="float32", **BEST),
-    "sparse": lambda: large_plus_world(dtype="float32", **SPARSE, dropout=0.5),
+    "best": lambda: large_plus_world(dtype="float32", **WITH_LAYERS),
+    "sparse": lambda: large_plus_world(dtype="float32", **ITEM_VOTES, dropout=0.5),
     "mean": lambda: large_mean_world(recency=False),
     "recency": lambda: large_mean_world(recency=True),
 }

@@ -111,12 +111,11 @@ def test_an_unused_parameter_is_empty_and_the_others_start_as_before(changes, re
 
 
 @pytest.mark.rules("mind_plus-R22")
-@pytest.mark.parametrize(("preset", "column"), [("best", 2), ("sparse", 3)])
-def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset, column):
-    table = spec_pages.text("mind_plus").split("| setting | `best` | `sparse` | default |")[1]
+def test_the_preset_is_the_table_of_the_page_and_nothing_else():
+    table = spec_pages.text("mind_plus").split("| setting | `recommended` | default |")[1]
     rows = [line.split("|") for line in table.split("\n\n")[0].splitlines()[2:]]
-    cells = {row[1].strip(): (row[column].strip(), row[4].strip()) for row in rows}
-    default, found = (Config.of(name).to_dict() for name in ("mind", preset))
+    cells = {row[1].strip(): (row[2].strip(), row[3].strip()) for row in rows}
+    default, found = (Config.of(name).to_dict() for name in ("mind", "recommended"))
     assert {name for name, x in found.items() if x != default[name]} <= set(cells)
     for name, texts in cells.items():
         for value, text in zip((found[name], default[name]), texts, strict=True):

@@ -50,7 +50,7 @@ def trainer_of(
 
     settings = SMALL if start is None else start.config.family_settings()
     config = Config.of("mind", {**settings, "backend": "numpy", **changes})
-    plan = TrainingPlan({"mind": config}, MEMORY, protocol, start=start, run=run)
+    plan = TrainingPlan(config, MEMORY, protocol, start=start, run=run)
     made = Trainer(plan, LoadedLog(log))
     made.create()
     return made

@@ -127,9 +127,8 @@ NO_STEPS = "split none: expected a number of steps, got no number; give --steps 
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
-        ({}, {"protocol": "none"}, "split none: expected --preset, or --steps-of RUN, got neither"),
-        ({}, {"protocol": "none", "preset": "auto"}, "or --steps-of RUN, got --preset auto"),
-        ({}, {"protocol": "none", "preset": "best"}, NO_STEPS),
+        ({}, {"protocol": "none"}, NO_STEPS),
+        ({}, {"protocol": "none", "preset": "recommended"}, NO_STEPS),
         ({"model": "mind"}, {"protocol": "none"}, NO_STEPS),
         ({}, {"protocol": "none", "start_from": FINISHED}, NO_STEPS),
         ({"steps": 5, "patience": 2}, {"protocol": "none", "preset": "mind"},
@@ -139,8 +138,8 @@ NO_STEPS = "split none: expected a number of steps, got no number; give --steps 
         ({"model": "popularity", "patience": 1}, {"protocol": "none"}, "patience: expected 0 with"),
         ({}, {"steps_of": FINISHED}, "--steps-of: expected --split none with it, got no --split;"),
         ({}, {"steps_of": FINISHED, "protocol": "paper"}, "split none with it, got --split paper"),
-        ({}, {"steps_of": FINISHED, "protocol": "none", "preset": "best"},
-         "--steps-of: expected no --preset with it, got best"),
+        ({}, {"steps_of": FINISHED, "protocol": "none", "preset": "recommended"},
+         "--steps-of: expected no --preset with it, got recommended"),
         ({}, {"keep_moments": True}, "--keep-moments: expected --start-from with it, got no --sta"),
         ({}, {"start_from": FINISHED, "preset": "mind"},
          "--start-from: expected no --preset with it, got mind"),
@@ -156,8 +155,8 @@ def test_options_that_do_not_fit_together_are_an_error(finished, changes, option
 @pytest.mark.rules("model-R51")
 def test_a_number_of_steps_is_enough_and_a_fitted_family_needs_none():
     made = plan({"steps": 5}, preset="mind", protocol="none")
-    assert (made.configs["mind"].steps, made.protocol) == (5, "none")
-    assert plan({"model": "popularity"}, protocol="none").configs["mind"].model == "popularity"
+    assert (made.config.steps, made.protocol) == (5, "none")
+    assert plan({"model": "popularity"}, protocol="none").config.model == "popularity"
     for settings, message in (
         ({}, "expected a number of steps, got no number; pass a number, for example"),
         ({"steps": 4, "patience": 3}, "patience: expected 0 with the split none, got 3"),
@@ -169,14 +168,14 @@ def test_a_number_of_steps_is_enough_and_a_fitted_family_needs_none():
 @pytest.mark.rules("model-R53")
 def test_steps_of_a_run_are_those_of_its_best_validation(finished, everything):
     made = plan(steps_of=finished, protocol="none")
-    config = made.configs[""]
+    config = made.config
     assert (config.steps, config.window, config.backend) == (6, 5, "numpy")
     assert config.patience == 0, "nothing is validated"
     assert made.source == Source.of(None, {"users": 60, "items": 120})
     assert (made.exclude_seen, made.start) == (True, None)
-    config = plan({"window": 4, "steps": 9}, steps_of=finished, protocol="none").configs[""]
+    config = plan({"window": 4, "steps": 9}, steps_of=finished, protocol="none").config
     assert (config.steps, config.window) == (9, 4), "given settings"
-    assert plan(steps_of=everything, protocol="none").configs[""].steps == 7, "without validation"
+    assert plan(steps_of=everything, protocol="none").config.steps == 7, "without validation"
 
 
 @pytest.mark.rules("model-R53")
@@ -195,14 +194,14 @@ def test_the_steps_after_a_start_need_the_start(finished, tmp_path):
     with pytest.raises(ConfigError, match="expected --start-from with it, got no --start-from; it"):
         plan(steps_of=run, protocol="none")
     again = plan(steps_of=run, start_from=finished, protocol="none")
-    assert again.configs[""].steps == made.state.best_step
+    assert again.config.steps == made.state.best_step
     assert again.start is not None
 
 
 @pytest.mark.rules("model-R51", "model-R55")
 def test_the_settings_of_the_start_are_the_default_ones(finished, everything, tmp_path):
     made = plan({"steps": 3}, start_from=finished)
-    config = made.configs[""]
+    config = made.config
     assert (config.steps, config.window, config.patience) == (3, 5, 9)
     assert (made.protocol, made.exclude_seen) == ("leave_last_out", True)
     assert made.start.run == str(finished)
@@ -211,4 +210,4 @@ def test_the_settings_of_the_start_are_the_default_ones(finished, everything, tm
     made = plan(start_from=finished, data=tmp_path / "new.csv", reading={"format": "pairs"})
     assert made.source.options == {"format": "pairs"}
     made = plan(start_from=everything)
-    assert (made.protocol, made.configs[""].steps) == ("none", 7)
+    assert (made.protocol, made.config.steps) == ("none", 7)

@@ -33,11 +33,11 @@ def test_settings_stay_when_the_preset_changes():
     model = MIND(window=7).set_params(preset="paper")
     assert model.config == Config.of("paper", {"window": 7})
     assert model.split == "paper"
-    assert model.set_params(preset="best").config == Config.of("best", {"window": 7})
+    assert model.set_params(preset="recommended").config == Config.of("recommended", {"window": 7})
     assert model.split == "leave_last_out"
     with pytest.raises(ConfigError, match="contexts: expected 0, or --model mind_plus, got 2"):
         model.set_params(contexts=2).set_params(preset="mind")
-    assert model.config == Config.of("best", {"window": 7, "contexts": 2})
+    assert model.config == Config.of("recommended", {"window": 7, "contexts": 2})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_settings_stay_when_the_preset_changes():
     [
         ({"widht": 3}, r"got widht; did you mean width\?"),
         ({"width": 0}, "width: expected 1 to 4096, got 0"),
-        ({"preset": "bset"}, "preset: expected mind or paper or best or sparse, got bset"),
+        ({"preset": "bset"}, "preset: expected mind or paper or recommended, got bset"),
     ],
 )
 def test_a_refused_parameter_changes_nothing(change, message):
@@ -61,7 +61,7 @@ def test_a_refused_parameter_changes_nothing(change, message):
     ("model", "text"),
     [
         (MIND(), "MIND()"),
-        (MIND("best"), "MIND(preset='best')"),
+        (MIND("recommended"), "MIND(preset='recommended')"),
         (MIND(width=8, window=10), "MIND(width=8)"),  # 10 is the default
         (MIND("paper", window=10, power="inf"), "MIND(preset='paper', window=10)"),
         (MIND(hidden=[8], time_limit="2m"), "MIND(hidden=(8,), time_limit=120.0)"),
@@ -81,12 +81,13 @@ def test_repr_shows_what_differs_from_the_preset(model, text):
 
 
 @pytest.mark.rules("model-R66")
-@pytest.mark.parametrize("preset", ["paper", "best"])
+@pytest.mark.parametrize("preset", ["paper", "recommended"])
 def test_a_loaded_model_has_the_parameters_of_its_run(preset, tmp_path):
     settings = {**SMALL, "backend": "numpy"}
     report = MIND(preset, **settings).fit(users=60, run=tmp_path / "run").report
     hint = "to train MIND itself: mindref train --preset mind, or mindref.MIND() in Python"
-    expected = {"paper": ("mind", []), "best": ("mind_plus", [f"model: mind_plus; {hint}"])}[preset]
+    lines = {"paper": ("mind", []), "recommended": ("mind_plus", [f"model: mind_plus; {hint}"])}
+    expected = lines[preset]
     assert (report["model"], model_lines(report)) == expected
     assert report_lines(report)[: len(expected[1])] == expected[1]
     model = load(tmp_path / "run")
@@ -104,7 +105,7 @@ def test_a_loaded_model_has_the_parameters_of_its_run(preset, tmp_path):
 def test_a_start_gives_its_settings_to_one_training_only():
     settings = {**SMALL, "backend": "numpy"}
     starts = [MIND(temperature=0.2, **settings).fit(users=60)]
-    starts.append(MIND("best", **settings).fit(users=60))
+    starts.append(MIND("recommended", **settings).fit(users=60))
     model = MIND(steps="2", backend="numpy")
     for start in starts:
         model.fit(users=60, start_from=start)
@@ -125,7 +126,7 @@ def test_scikit_learn_clones_the_estimator():
     from sklearn import base
     from sklearn.model_selection import ParameterGrid
 
-    for model in (Recommender(hidden=[8]), MIND("best", hidden=[8], window=3)):
+    for model in (Recommender(hidden=[8]), MIND("recommended", hidden=[8], window=3)):
         copy = base.clone(model)
         assert copy.get_params() == model.get_params()
         assert (type(copy), copy.config) == (type(model), model.config)

@@ -134,7 +134,7 @@ def test_a_family_refuses_what_it_cannot_train_with():
     with pytest.raises(ConfigError, match="expected one process, got several"):
         check_trainable(backend_of("numpy"), config, several=True)
     check_trainable(other, Config.of("mind"), several=True)
-    check_trainable(MindPlusBackend(), Config.of("best"), several=True)
+    check_trainable(MindPlusBackend(), Config.of("recommended"), several=True)
     with pytest.raises(BackendError, match=expected):
         check_trainable(MindPlusBackend(), config)
     features = {"model": "popularity", "item_features": ["genre"]}

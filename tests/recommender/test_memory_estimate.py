@@ -37,18 +37,16 @@ def test_the_parameters_are_counted(changes):
 @pytest.mark.rules("faults-R20")
 def test_each_part_grows_with_its_counts():
     log, config = prepared()
-    small = estimate_memory(log, [config], "numba")
-    wide = estimate_memory(log, [prepared(width=800)[1]], "numba")
+    small = estimate_memory(log, config, "numba")
+    wide = estimate_memory(log, prepared(width=800)[1], "numba")
     assert wide.parameters > 50 * small.parameters
     assert wide._replace(parameters=small.parameters) == small
-    both = estimate_memory(log, [config, prepared(width=800)[1]], "numba")
-    assert wide.parameters < both.parameters < wide.parameters + small.parameters
-    torch = estimate_memory(log, [config], "torch")
+    torch = estimate_memory(log, config, "torch")
     assert torch.parameters > 1.4 * small.parameters
-    few = estimate_memory(log, [prepared(test_users=2, validation_users=2)[1]], "numba")
+    few = estimate_memory(log, prepared(test_users=2, validation_users=2)[1], "numba")
     assert few.evaluation < small.evaluation / 2
-    test = estimate_memory(log, [prepared(validation_users=2)[1]], "numba")
-    validation = estimate_memory(log, [prepared(test_users=2)[1]], "numba")
+    test = estimate_memory(log, prepared(validation_users=2)[1], "numba")
+    validation = estimate_memory(log, prepared(test_users=2)[1], "numba")
     assert few.evaluation < validation.evaluation < test.evaluation == small.evaluation
     assert small.total == sum(small)
     assert small.program == memory.PROGRAM_BYTES
@@ -57,12 +55,12 @@ def test_each_part_grows_with_its_counts():
 @pytest.mark.rules("faults-R20")
 def test_special_cases_have_fewer_parts():
     log, config = prepared("none")
-    assert estimate_memory(log, [config], "numba").evaluation == 0
+    assert estimate_memory(log, config, "numba").evaluation == 0
     log, config = prepared(model="item_knn", hidden=[])
-    knn = estimate_memory(log, [config], "numba").parameters
+    knn = estimate_memory(log, config, "numba").parameters
     assert knn == 16 * config.neighbours * log.task.sizes.items
     log, config = prepared(model="popularity", hidden=[])
-    assert estimate_memory(log, [config], "numba").parameters == 0
+    assert estimate_memory(log, config, "numba").parameters == 0
 
 
 @pytest.mark.rules("faults-R20")

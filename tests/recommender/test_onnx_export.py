@@ -85,7 +85,7 @@ def test_a_file_matches_the_reference(options, open_options):
 
 
 @pytest.mark.rules("onnx-R3")
-@pytest.mark.parametrize("options", ["default", "best", "youtube_recency"])
+@pytest.mark.parametrize("options", ["default", "recommended", "youtube_recency"])
 def test_values_in_padded_positions_change_no_byte(options, open_options):
     file, profile = open_options(options), reference_interests(options)[1]
     results = []
@@ -152,7 +152,7 @@ def test_the_values_of_the_nodes_are_those_of_the_steps(folder_of):
 
 @pytest.mark.rules("onnx-R2")
 def test_inputs_and_outputs_have_the_names_and_shapes_of_the_manifest(folder_of):
-    session = onnxruntime.InferenceSession(folder_of("best") / onnx_export.FILE)
+    session = onnxruntime.InferenceSession(folder_of("recommended") / onnx_export.FILE)
     shapes = {x.name: x.shape for x in (*session.get_inputs(), *session.get_outputs())}
     assert shapes == {
         "items": ["batch", "length"],
@@ -163,7 +163,7 @@ def test_inputs_and_outputs_have_the_names_and_shapes_of_the_manifest(folder_of)
     }
     assert shapes == {
         x["name"]: x["shape"]
-        for side in user_tower(reference_interests("best")[0], 2).signature()
+        for side in user_tower(reference_interests("recommended")[0], 2).signature()
         for x in side
     }
 
@@ -177,7 +177,7 @@ def test_initial_logits_are_in_the_file_unless_all_are_zero(folder_of):
 
 
 @pytest.mark.rules("onnx-R8")
-@pytest.mark.parametrize("options", ["best", "youtube"])
+@pytest.mark.parametrize("options", ["recommended", "youtube"])
 def test_a_file_is_reproducible_and_contains_no_local_paths(options, folder_of, tmp_path):
     model, rows, _ = reference_interests(options)
     onnx_export.write("onnx", user_tower(model, rows.shape[1]), tmp_path)
@@ -189,7 +189,7 @@ def test_a_file_is_reproducible_and_contains_no_local_paths(options, folder_of, 
 
 @pytest.mark.rules("onnx-R9")
 def test_constants_beyond_the_limit_are_in_a_second_file(monkeypatch, tmp_path):
-    model, rows, _ = reference_interests("best")
+    model, rows, _ = reference_interests("recommended")
     parts = user_tower(model, rows.shape[1])
     monkeypatch.setattr(onnx_export, "LARGEST", parts.items.nbytes)
     onnx_export.write("onnx", parts, tmp_path)
@@ -199,7 +199,7 @@ def test_constants_beyond_the_limit_are_in_a_second_file(monkeypatch, tmp_path):
     assert parts.items.tobytes() not in (tmp_path / onnx_export.FILE).read_bytes()
     onnx.checker.check_model(tmp_path / onnx_export.FILE, full_check=True)
     assert_file_matches_reference(
-        onnx_export.open_file("onnx", tmp_path / onnx_export.FILE), "best"
+        onnx_export.open_file("onnx", tmp_path / onnx_export.FILE), "recommended"
     )
 
 
@@ -223,10 +223,10 @@ def test_the_worked_example_is_computed(tmp_path):
     assert active.tolist() == example["active"]
 
 
-@pytest.mark.parametrize("preset", ["best", "sparse"])
-def test_the_program_of_the_guide_returns_the_lists_of_recall(preset, tmp_path, monkeypatch):
+def test_the_program_of_the_guide_returns_the_lists_of_recall(tmp_path, monkeypatch):
     write_shop(tmp_path, users=110)
-    model = mindref.MIND(preset, steps=20, batch=32, negatives=32, width=8, backend="numpy")
+    settings = {"steps": 20, "batch": 32, "negatives": 32, "width": 8, "backend": "numpy"}
+    model = mindref.Recommender(**settings)
     model.fit(tmp_path / "shop.inter", run=tmp_path / "run")
     export_run(tmp_path / "run", "onnx", tmp_path / "served", users=50)
     page = Path(__file__).parents[2] / ".site" / "pages" / "guide" / "export.md"

@@ -28,7 +28,7 @@ def town(protocol):
     changes = {**SMALL, "user_features": ("name",), "interest_count": "fixed"}
     config = Config.of("mind", changes)
     loaded = LoadedLog(replace(log, user_features=[feature]))
-    return Trainer(TrainingPlan({"mind": config}, Source(IN_MEMORY), protocol), loaded)
+    return Trainer(TrainingPlan(config, Source(IN_MEMORY), protocol), loaded)
 
 
 def of_users(users):

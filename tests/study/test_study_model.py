@@ -230,7 +230,7 @@ def run(tmp_path_factory):
     settings = {"steps": 5, "width": 8, "window": 6, "backend": "numpy", "logits": "per_call"}
     source = Source.of(folder / "shop.inter")
     config = Config.of("mind", {**settings, "user_features": ("age",)})
-    plan = TrainingPlan({"mind": config}, source, "leave_last_out", run=folder / "run")
+    plan = TrainingPlan(config, source, "leave_last_out", run=folder / "run")
     trainer = Trainer(plan, source.read())
     trainer.create()
     trainer.train()

@@ -133,7 +133,7 @@ def test_all_stop_at_the_same_step():
 def shared(run, ranks, **changes):
     """Return a trainer of one of several processes."""
     config = Config.of("mind", {**SMALL, "backend": "numpy", **changes})
-    plan = TrainingPlan({"mind": config}, SOURCE, "leave_last_out", run=run)
+    plan = TrainingPlan(config, SOURCE, "leave_last_out", run=run)
     return Trainer(plan, loaded(), ranks=ranks)
 
 

@@ -96,8 +96,8 @@ def test_a_limit_that_the_first_step_exceeds_still_gives_a_model(monkeypatch):
 
 @pytest.mark.rules("optimiser-R18", "optimiser-R19")
 def test_the_steps_are_limited_only_if_they_are_set(monkeypatch):
-    assert Config.of("best", {"time_limit": "2m"}).steps == MAX_STEPS
-    assert Config.of("best", {"time_limit": 0}).steps == 6000
+    assert Config.of("recommended", {"time_limit": "2m"}).steps == MAX_STEPS
+    assert Config.of("recommended", {"time_limit": 0}).steps == 6000
     assert DinConfig.of({"time_limit": 5}).steps == MAX_STEPS
     assert Config.of("mind", {"time_limit": 60, "steps": 9}).steps == 9
     timed, made = TimedTraining(monkeypatch), limited(steps=4)

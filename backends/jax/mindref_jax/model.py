@@ -86,6 +86,10 @@ def init(key: Array, config: Config, sizes: Sizes) -> Params:
     biases = {f"layers.{i}.bias": jnp.zeros(o, config.dtype) for i, o in enumerate(widths[1:])}
     if config.model == "mind_plus":  # mind_plus-R2
         params["positions"] = jnp.asarray(ages.start(config))
+    if config.initial_matrices == "identity":  # mind_plus-R23
+        params["bilinear"] = jnp.eye(width, dtype=config.dtype)
+        if config.head == "residual":
+            params[[*layers][-1]] *= 0
     if config.votes == "items":  # mind_plus-R8
         params["bilinear"] = params["bilinear"][:0, :0]
     without_layers = {name: x for name, x in params.items() if name not in layers}

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 from tests.backends.families import (
-    BEST,
-    SPARSE,
+    ITEM_VOTES,
+    WITH_LAYERS,
     MindPlus,
 )
 from tests.models.worlds import plus_world
@@ -33,7 +33,7 @@ class TestMindPlus(MindPlus):
 
 @pytest.mark.rules("mind_plus-R14", "backend-R15")
 def test_a_training_with_dropout_compiles_its_step_only_a_few_times() -> None:
-    backend, w = JaxBackend(), plus_world(3, (4, 40, 4, 5), keep=True, **SPARSE)
+    backend, w = JaxBackend(), plus_world(3, (4, 40, 4, 5), keep=True, **ITEM_VOTES)
     state, before = backend.init(w.params, w.config), take_step._cache_size()
     for length in range(29, 41):
         mask = np.arange(40) < [[length], [3], [0], [9]]
@@ -59,11 +59,14 @@ def test_a_log_that_is_not_finite_makes_the_loss_nan_while_jax_traces(value: flo
     assert np.isnan(jax.jit(sampled_softmax)(rows, rows, rows, ids, ids + 3, zeros, logs))
 
 
-@pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
-@pytest.mark.parametrize("preset", ["best", "sparse"])
-def test_new_parameters_have_the_shapes_of_the_reference(preset: str) -> None:
-    config = Config.of(preset, {"width": 8, "profile_width": 2})
-    w = plus_world(0, (4, 17, 4, 8), **{**PRESETS[preset], "window": 20, "hidden": config.hidden})
+@pytest.mark.rules(
+    "mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20", "mind_plus-R23"
+)
+@pytest.mark.parametrize("changes", [{}, {"votes": "items", "head": "none", "contexts": 0}])
+def test_new_parameters_have_the_shapes_of_the_reference(changes: dict[str, object]) -> None:
+    config = Config.of("recommended", {"width": 8, "profile_width": 2, **changes})
+    settings = {**PRESETS["recommended"], "hidden": config.hidden, **changes}
+    w = plus_world(0, (4, 17, 4, 8), **settings)
     params = init(jax.random.key(0), config, w.sizes)
     assert {name: x.shape for name, x in params.items()} == {
         name: x.shape for name, x in flatten(w.params).items()
@@ -71,11 +74,14 @@ def test_new_parameters_have_the_shapes_of_the_reference(preset: str) -> None:
     np.testing.assert_array_equal(params["positions"], ages.start(config))
     base = init(jax.random.key(0), Config.of("mind", {"width": 8, "profile_width": 2}), w.sizes)
     np.testing.assert_array_equal(params["items"], base["items"])
+    if not changes:
+        np.testing.assert_array_equal(params["bilinear"], np.eye(8))
+        assert not params["layers.1.weight"].any()
 
 
 @pytest.mark.rules("mind_plus-R14")
 def test_the_library_accepts_batches_of_both_families() -> None:
-    w = plus_world(3, keep=True, **{**BEST, "dtype": "float32"})
+    w = plus_world(3, keep=True, **{**WITH_LAYERS, "dtype": "float32"})
     params = flatten(w.params)
     with_dropout, without = (
         float(loss(params, batch, w.catalogue, w.config)) for batch in (w.batch, w.shared)

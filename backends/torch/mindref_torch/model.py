@@ -98,6 +98,10 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         widths = (inputs, *config.hidden, width)  # model-R21, mind_plus-R20
         pairs = [] if config.head == "none" else pairwise(widths)  # mind_plus-R11
         self.layers = nn.ModuleList(Affine(i, o, weights) for i, o in pairs)
+        if config.initial_matrices == "identity":  # mind_plus-R23
+            nn.init.eye_(self.bilinear)
+            if config.head == "residual":
+                nn.init.zeros_(self.layers[-1].weight)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the mean loss () of a batch.

@@ -88,7 +88,7 @@ def test_a_sum_is_rounded_once() -> None:
     assert (weights == torch.tensor(1e-3).bfloat16()).all()
 
 
-@pytest.mark.parametrize("preset", ["mind", "best", "sparse"])
+@pytest.mark.parametrize("preset", ["mind", "recommended"])
 def test_a_bfloat16_module_learns(preset: str) -> None:
     config = CONFIG
     if preset != "mind":

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from tests.backends.families import (
-    BEST,
-    SPARSE,
+    ITEM_VOTES,
+    WITH_LAYERS,
     assert_matches_reference,
     large_plus_world,
     train_three_steps,
@@ -103,7 +103,9 @@ def test_fifty_steps_of_one_graph_match_the_losses_of_the_reference(
 
 @pytest.mark.rules("backend-R13", "backend-R19")
 @pytest.mark.parametrize(
-    "settings", [BEST, pytest.param({**SPARSE, "dropout": 0.5}, marks=pytest.mark.slow)], ids=str
+    "settings",
+    [WITH_LAYERS, pytest.param({**ITEM_VOTES, "dropout": 0.5}, marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_compiled_steps_of_mind_plus_match_the_reference(settings: dict) -> None:
     w = large_plus_world(30, items=300, negatives=40, dtype="float64", **settings)

@@ -115,14 +115,17 @@ def test_losses_do_not_depend_on_the_number_of_processes(
     )
 
 
+NO_HEAD = {"head": "none", "contexts": 0, "user_features": None}
+
+
 @pytest.mark.rules("backend-R17", "backend-R19", "model-R39")
 @pytest.mark.parametrize(
     "changes",
     [
-        {"preset": "best"},
-        {"preset": "sparse", "user_features": None, "hidden": None},
+        {"preset": "recommended"},
+        {"preset": "recommended", **NO_HEAD},
         pytest.param(  # no parameter but the tables
-            {"preset": "sparse", "user_features": None, "hidden": None, "recency": "none"},
+            {"preset": "recommended", **NO_HEAD, "votes": "items", "recency": "none"},
             marks=pytest.mark.slow,
         ),
     ],

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from tests.backends.families import (
-    BEST,
-    SPARSE,
+    ITEM_VOTES,
+    WITH_LAYERS,
     MindPlus,
     assert_matches_reference,
     large_plus_world,
@@ -25,7 +25,9 @@ from mindref_torch import MIND
 from mindref_torch.backend import TorchBackend
 from mindref_torch.mind_plus import look_up_log_weights
 
-EACH_PRESET = pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
+EACH_PRESET = pytest.mark.parametrize(
+    "settings", [WITH_LAYERS, ITEM_VOTES], ids=["layers", "item votes"]
+)
 
 
 class TestMindPlus(MindPlus):
@@ -38,18 +40,28 @@ def check_world(w: World, where: str = "") -> None:
 
 @pytest.mark.rules("mind_plus-R14", "mind_plus-R17", "mind_plus-R18", "backend-R19")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
+@pytest.mark.parametrize(
+    "settings", [WITH_LAYERS, {**ITEM_VOTES, "dropout": 0.5}], ids=["layers", "item votes"]
+)
 def test_the_settings_of_the_presets_with_many_users(settings: dict[str, Any], dtype: str) -> None:
     check_world(large_plus_world(dtype=dtype, **settings))
 
 
-@pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
-@pytest.mark.parametrize("preset", ["best", "sparse"])
-def test_a_new_module_has_the_parameters_of_the_reference(preset: str) -> None:
-    config = Config.of(preset, {"width": 8, "profile_width": 2, "dtype": "float64"})
-    w = plus_world(0, (4, 17, 4, 8), **{**PRESETS[preset], "window": 20, "hidden": config.hidden})
+@pytest.mark.rules(
+    "mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20", "mind_plus-R23"
+)
+@pytest.mark.parametrize("changes", [{}, {"votes": "items", "head": "none", "contexts": 0}])
+def test_a_new_module_has_the_parameters_of_the_reference(changes: dict[str, Any]) -> None:
+    config = Config.of(
+        "recommended", {"width": 8, "profile_width": 2, "dtype": "float64", **changes}
+    )
+    settings = {**PRESETS["recommended"], "hidden": config.hidden, **changes}
+    w = plus_world(0, (4, 17, 4, 8), **settings)
     rows, weights = map(torch.tensor, w.catalogue)
-    model = MIND(config, rows, weights, profiles=5, features=2 if preset == "best" else 0)
+    model = MIND(config, rows, weights, profiles=5, features=0 if changes else 2)
+    if not changes:
+        np.testing.assert_array_equal(model.bilinear.detach(), np.eye(8))
+        assert not model.layers[-1].weight.any()
     state = {name: tuple(x.shape) for name, x in model.state_dict().items()}
     expected = {name: x.shape for name, x in flatten(w.params).items()}
     assert {**state, "profile": ()} == {**expected, "profile": ()}

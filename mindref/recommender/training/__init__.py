@@ -1,7 +1,6 @@
-"""Training into a run directory: plan, choice of the preset, start, steps, report.
+"""Training into a run directory: plan, start, steps, report.
 
 plan             settings, log and number of steps, also from an earlier run; what --dry-run prints
-preset_choice    choice of a preset for a log
 memory_estimate  estimate of the largest memory of a training
 warm_start       start of a training from the parameters of an earlier run
 trainer          one training and its run directory; that of a recall family, also resumed

@@ -5,7 +5,6 @@ Spec: specs/scale.md, "Estimate of the memory of a training"; specs/faults.md, f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,9 +26,6 @@ ID_BYTES = 150
 STATE_COPIES = {"numba": 13.75}
 OTHER_COPIES = 19.75
 """Copies of a parameter at the peak of a training: parameter, moments, best parameters, files."""
-
-CANDIDATE_COPIES = 4
-"""Copies of a parameter of a candidate that was compared before, which stay until the end."""
 
 LIST_BYTES = 100
 """Bytes of a position in the lists of a case, of the model and the baselines, at the least."""
@@ -65,27 +61,20 @@ class MemoryEstimate(NamedTuple):
 TODO = "lower --width, --batch or --test-users, or drop rare items"
 
 
-def check_training_memory(
-    prepared: PreparedLog, configs: Sequence[Config], backend: str
-) -> MemoryEstimate:
+def check_training_memory(prepared: PreparedLog, config: Config, backend: str) -> MemoryEstimate:
     """Return the estimate. Announces a warning if the training does not or may not fit."""
-    estimate = estimate_memory(prepared, configs, backend)
+    estimate = estimate_memory(prepared, config, backend)
     warn_if_too_large("the training", estimate.total, TODO)  # faults-R20
     return estimate
 
 
-def estimate_memory(
-    prepared: PreparedLog, configs: Sequence[Config], backend: str
-) -> MemoryEstimate:
-    """Return the estimate for a split log; several settings are trained and compared."""
+def estimate_memory(prepared: PreparedLog, config: Config, backend: str) -> MemoryEstimate:
+    """Return the estimate for a split log."""
     log = prepared.loaded.log
     ids = len(log.user_ids) + len(log.item_ids)
     log_bytes = INTERACTION_BYTES * len(log.interactions.values) + ID_BYTES * ids
-    states = [state_bytes(config, prepared.task.sizes, backend) for config in configs]
-    candidates = sum(states) - max(states)
-    copies = STATE_COPIES.get(backend, OTHER_COPIES)
-    parameters = max(states) + round(candidates * CANDIDATE_COPIES / copies)
-    evaluation = max(evaluation_bytes(prepared, config) for config in configs)
+    parameters = state_bytes(config, prepared.task.sizes, backend)
+    evaluation = evaluation_bytes(prepared, config)
     return MemoryEstimate(PROGRAM_BYTES, log_bytes, parameters, evaluation)
 
 

@@ -7,7 +7,7 @@ settings, log, number of steps and start: `mindref train --steps-of RUN` and `--
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
-from mindref.presets import AUTO, PRESETS, default_protocol, preset_or_default
+from mindref.presets import PRESETS, default_protocol, preset_or_default
 from mindref.process.memory import usable_memory
 from mindref.recommender.held_out import check_start_split
 from mindref.recommender.training.memory_estimate import check_training_memory, count_parameters
@@ -25,10 +25,13 @@ from mindref.run import array_files, checkpoint, report
 from mindref.run.checkpoint import WRITTEN
 from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
-from mindref.settings import without_step_limit
+from mindref.settings import implied_settings
 
 ENDS = ("patience", "time_limit")
 """Settings that end a training early; a fixed number of steps replaces them."""
+
+FEWEST_STEPS = 1000
+"""Fewest steps of a training by passes."""
 
 COMMAND_STEPS = "give --steps N, or --steps-of RUN for the best step of an earlier run"
 PYTHON_STEPS = "pass a number, for example MIND(steps=2000)"
@@ -38,7 +41,7 @@ PYTHON_STEPS = "pass a number, for example MIND(steps=2000)"
 class TrainingPlan:
     """Inputs of a training."""
 
-    configs: Mapping[str, Config]  # settings by preset; without any, a preset is chosen
+    config: Config
     source: Source
     protocol: str
     exclude_seen: bool = True
@@ -46,18 +49,18 @@ class TrainingPlan:
     run: Path | None = None  # run directory to create; None: results stay in memory
     device: str = "cpu"
     resumed: Mapping[str, Any] = field(default_factory=dict)  # facts of the run to resume, if any
+    preset: str = ""  # empty if the settings are those of an earlier run
 
     def describe(self, loaded: LoadedLog, backend: str) -> dict[str, object]:
         """Return the parts of the training as plain values: read, split, train, write and memory.
 
-        `train` has an entry for each of several settings, of which the training chooses one. Raises
-        DataError or ConfigError if the log cannot be split. Allocates no parameters.
+        Raises DataError or ConfigError if the log cannot be split. Allocates no parameters.
         """
-        log, configs = loaded.log, list(self.configs.values())
-        first = configs[0]  # presets do not differ in the settings of splits and of cases
-        prepared = prepare_training(loaded, self.protocol, first)
+        log, config = loaded.log, self.config
+        prepared = prepare_training(loaded, self.protocol, config)
+        config = with_steps_of_log(config, prepared)
         split, num_test = prepared.split, len(prepared.split.test.users)
-        estimate = check_training_memory(prepared, configs, backend)
+        estimate = check_training_memory(prepared, config, backend)
         counts = {"users": len(log.user_ids), "items": len(log.item_ids)}
         counts["interactions"] = len(log.interactions.values)
         return {
@@ -66,10 +69,11 @@ class TrainingPlan:
                 "protocol": split.protocol,
                 "sequences": len(split.train),
                 "interactions": len(split.train.values),
-                "validation_cases": min(len(split.validation.users), first.validation_users),
-                "test_cases": min(num_test, first.test_users or num_test),
+                "validation_cases": min(len(split.validation.users), config.validation_users),
+                "test_cases": min(num_test, config.test_users or num_test),
             },
-            "train": [planned_training(x, name, prepared) for name, x in self.configs.items()],
+            "train": planned_training(config, self.preset, prepared),
+            # a command has a log file, or the built-in log, so no log is stored
             "write": {"run": str(self.run), "files": sorted({*WRITTEN} - {array_files.LOG})},
             "memory": {
                 **estimate._asdict(),
@@ -89,6 +93,22 @@ def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict
     return training
 
 
+def with_steps_of_log(config: Config, prepared: PreparedLog) -> Config:
+    """Return the settings with the number of steps that `passes` gives for the split log."""
+    if config.passes == 0:
+        return config
+    steps = round(config.passes * len(prepared.split.train.values) / config.batch)
+    return replace(config, steps=min(config.steps, max(FEWEST_STEPS, steps)))  # model-R48, R50
+
+
+def config_of_split(preset: str, changes: Mapping[str, object], protocol: str) -> Config:
+    """Return a preset with changes; without validation data, no patience of the preset."""
+    ends = dict[str, object]()
+    if protocol == NO_SPLIT:  # model-R49
+        ends = {name: 0 for name in ENDS if name in PRESETS[preset]}
+    return Config.of(preset, {**ends, **changes})
+
+
 def plan_training(
     preset: str | None,
     changes: Mapping[str, object],
@@ -103,17 +123,19 @@ def plan_training(
 ) -> TrainingPlan:
     """Return the inputs of `mindref train`. Raises ConfigError or RunError.
 
-    preset: None if it is not named; AUTO, or neither preset nor model: a preset is chosen.
     steps_of, start_from: earlier runs, the first of which gives the inputs that are not given.
     """
     if keep_moments and start_from is None:
         raise ConfigError(say("--keep-moments", "--start-from with it", "no --start-from"))
     run = steps_of or start_from
     if run is None:
+        name = preset_or_default(preset, changes)  # model-R47
         protocol = protocol or default_protocol(preset)
-        configs = named_settings(preset, changes, protocol)
+        config = config_of_split(name, changes, protocol)
+        check_without_validation(protocol, config, has_steps="steps" in changes)
         source = Source.of(data, reading)
-        return TrainingPlan(configs, source, protocol, exclude_seen=exclude_seen is not False)
+        exclude = exclude_seen is not False
+        return TrainingPlan(config, source, protocol, exclude_seen=exclude, preset=name)
     option = "--start-from" if steps_of is None else "--steps-of"
     if preset is not None:
         todo = "the settings are those of the run"
@@ -141,7 +163,7 @@ def plan_training(
         start = WarmStart.open(start_from, keep_moments=bool(keep_moments), is_command=True)
         start.check(new_config)
     exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
-    return TrainingPlan({"": new_config}, source, protocol, exclude_seen=exclude, start=start)
+    return TrainingPlan(new_config, source, protocol, exclude_seen=exclude, start=start)
 
 
 def plan_fit(
@@ -156,7 +178,8 @@ def plan_fit(
     """
     if start is None:
         preset = preset_or_default(preset, settings)
-        protocol, config = protocol or default_protocol(preset), Config.of(preset, settings)
+        protocol = protocol or default_protocol(preset)
+        config = config_of_split(preset, settings, protocol)
         check_without_validation(protocol, config, has_steps="steps" in settings, todo=PYTHON_STEPS)
         return config, protocol
     facts = start.served.facts
@@ -164,25 +187,6 @@ def plan_fit(
     config = settings_of_run(start.config, facts, changes, protocol, todo=PYTHON_STEPS)
     start.check(config)
     return config, protocol
-
-
-def named_settings(
-    preset: str | None, changes: Mapping[str, object], protocol: str
-) -> dict[str, Config]:
-    """Return preset -> settings; an empty result if a preset is to be chosen.
-
-    Raises ConfigError if a preset is to be chosen without validation data.
-    """
-    if preset == AUTO or (preset is None and "model" not in changes):
-        if protocol == NO_SPLIT:  # model-R51
-            got = f"--preset {preset}" if preset else "neither"
-            todo = "without validation data, no preset can be chosen"
-            raise ConfigError(say("split none", "--preset, or --steps-of RUN", got, todo))
-        return {}
-    name = preset or "mind"
-    config = Config.of(name, changes)
-    check_without_validation(protocol, config, has_steps="steps" in changes)
-    return {name: config}
 
 
 def settings_of_run(
@@ -198,11 +202,11 @@ def settings_of_run(
     config, facts: of the run; steps: the number of steps, None for that of the run; todo: advice
     for a training without a number of steps.
     """
-    settings = {**config.family_settings(), **without_step_limit(changes)}
+    settings = {**config.family_settings(), **implied_settings(changes)}
     if protocol == NO_SPLIT:
         settings |= {name: 0 for name in ENDS if name in settings}
     if steps is not None:
-        settings["steps"] = steps  # model-R53
+        settings |= {"steps": steps, "passes": 0}  # model-R53
     new_config = Config.of("mind", {**settings, **changes})
     has_steps = "steps" in changes or steps is not None or facts["protocol"] == NO_SPLIT
     check_without_validation(protocol, new_config, has_steps=has_steps, todo=todo)

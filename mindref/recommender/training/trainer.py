@@ -6,7 +6,7 @@ Spec: specs/model.md, specs/optimiser.md. rerank_trainer.py has the training of 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -34,7 +34,7 @@ from mindref.recommender.evaluate_run import (
 from mindref.recommender.held_out import describe_training, earlier_trainings, start_warnings
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.memory_estimate import check_training_memory
-from mindref.recommender.training.plan import TrainingPlan
+from mindref.recommender.training.plan import TrainingPlan, with_steps_of_log
 from mindref.recommender.training.warm_start import left_out_warnings, start_state
 from mindref.run import array_files, atomic, checkpoint, items, report, validate
 from mindref.run.checkpoint import WRITTEN, make_folder
@@ -321,24 +321,16 @@ class Trainer(TrainingRun):
         self,
         plan: TrainingPlan,
         loaded: LoadedLog,
-        config: Config | None = None,
         *,
         backend: Backend | None = None,
         ranks: Ranks = ONE_PROCESS,
-        compared: Sequence[Config] | None = None,
     ) -> None:
         """Prepare a training of the log `loaded`, which `plan.source` names.
 
-        config: settings to train with; None: the only settings of the plan. backend: an object that
-        has joined the processes, if any. compared: the settings whose memory is estimated, if one
-        of several presets is chosen. None: only `config`; empty: none, as an earlier trainer
-        estimated all.
+        backend: an object that has joined the processes, if any.
         """
-        if config is None:
-            (config,) = plan.configs.values()
+        config = plan.config
         self.plan, self.backend_name = plan, config.backend
-        # empty if the user named the preset
-        self.preset_choice: dict[str, object] = plan.resumed.get("preset_choice", {})
         # of a warm start: run, digest and step of its model
         self.start_facts: dict[str, Any] = plan.resumed.get("start_from", {})
 
@@ -349,12 +341,12 @@ class Trainer(TrainingRun):
         if start is not None:
             start.check_items(loaded.log)
         prepared = prepare_training(loaded, plan.protocol, config)
+        config = with_steps_of_log(config, prepared)
         trainings = earlier_trainings(self.start_facts) if start is None else start.trainings()
         is_command = start is None or start.is_command
         leaks = start_warnings(prepared, config.seed, trainings, is_command=is_command)
-        compared = [config] if compared is None else compared
-        if ranks.first and compared:
-            check_training_memory(prepared, compared, backend.name)
+        if ranks.first:
+            check_training_memory(prepared, config, backend.name)
 
         # the state before the first step
         state = initial_state(config, prepared.task.sizes)
@@ -400,7 +392,6 @@ class Trainer(TrainingRun):
             **({} if size is None else {"log_bytes": size}),  # model-R62
             **({"integer_ids": list(log.integer_ids)} if log.integer_ids else {}),
             **self.reproducibility(),
-            **({"preset_choice": self.preset_choice} if self.preset_choice else {}),  # model-R50
         }
 
     def description(self) -> dict[str, object]:
@@ -410,23 +401,6 @@ class Trainer(TrainingRun):
             "data": self.plan.source.location,
             "split": self.plan.protocol,
         }
-
-    def current_metric(self) -> float:
-        """Return the validation metric of the current parameters."""
-        if self.validations:
-            last = self.validations[-1]
-            if last.step == self.state.moments.step and last.value is not None:
-                return last.value
-        return self.validate_on_first(self.state.params)
-
-    def set_used_time(self, seconds: float) -> None:
-        """Replace the used seconds, in all processes, so that a time limit includes all candidates.
-
-        seconds: since the choice of the preset began. No-op without a time limit.
-        """
-        if self.config.time_limit:
-            agreed = self.ranks.broadcast_from_first(lambda: seconds)
-            self.state = self.state._replace(time=self.state.time._replace(seconds=agreed))
 
     def served_model(self) -> ServedModel:
         """Return the model of this training, which serves with the log in memory."""
@@ -476,8 +450,6 @@ class Trainer(TrainingRun):
         words |= {"exclude_seen": self.plan.exclude_seen, **self.ending()}
         words |= {"best_step": self.state.best_step, "validations": validations}
         words["warnings"] = self.warnings
-        if self.preset_choice:
-            words["preset_choice"] = self.preset_choice  # model-R50
         return self.save_report(words)
 
 
@@ -502,7 +474,7 @@ def resume_run(
     if data is not None:
         source = source.moved(data)
     plan = TrainingPlan(
-        {"": config},
+        config,
         source,
         facts["protocol"],
         exclude_seen=facts["exclude_seen"],

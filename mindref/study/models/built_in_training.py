@@ -73,7 +73,7 @@ def write_built_in_models(folder: Path = BUILT_IN) -> None:
 def train_built_in_model(log: InteractionLog, **changes: Any) -> Trainer:
     """Return the trainer of a small model after training."""
     config = Config.of("mind", {**SETTINGS, **changes})
-    plan = TrainingPlan({"mind": config}, Source(IN_MEMORY), "leave_last_out")
+    plan = TrainingPlan(config, Source(IN_MEMORY), "leave_last_out")
     trainer = Trainer(plan, LoadedLog(log))
     trainer.train()
     return trainer

@@ -1,0 +1,64 @@
+"""The plan of a training: the default preset, and steps and patience from the log."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mindref.config import Config
+from mindref.recommender.training.plan import plan_fit, plan_training, with_steps_of_log
+from mindref.settings import MAX_STEPS
+from tests.runs import trainer
+
+
+def plan(preset=None, protocol=None, **changes):
+    return plan_training(preset, changes, None, {}, protocol=protocol, exclude_seen=None)
+
+
+def log_of(interactions):
+    return SimpleNamespace(split=SimpleNamespace(train=SimpleNamespace(values=range(interactions))))
+
+
+@pytest.mark.rules("model-R47")
+def test_the_default_is_the_recommended_preset():
+    assert plan() == plan("recommended")
+    assert plan().config == Config.of("recommended")
+    assert plan(model="maxmf").config == Config.of("mind", {"model": "maxmf"})
+
+
+@pytest.mark.rules("model-R48")
+@pytest.mark.parametrize(
+    ("interactions", "steps"),
+    [(0, 1000), (40_000, 1000), (51_230, 1201), (10**5, 2344), (256_022, 6000), (10**7, 6000)],
+)
+def test_passes_give_the_number_of_steps(interactions, steps):
+    config = Config.of("recommended")
+    assert (config.passes, config.batch) == (12, 512)
+    found = with_steps_of_log(config, log_of(interactions))
+    assert found.steps == steps
+    assert with_steps_of_log(found, log_of(interactions)) == found, "a resumed training"
+
+
+@pytest.mark.rules("model-R48")
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [({"steps": 9}, 9), ({"steps": 10**5}, 10**5), ({"time_limit": "2m"}, MAX_STEPS)],
+)
+def test_given_steps_and_a_time_limit_replace_passes(changes, steps):
+    config = Config.of("recommended", changes)
+    assert (config.passes, config.steps) == (0, steps)
+    assert with_steps_of_log(config, log_of(10**5)) == config
+
+
+@pytest.mark.rules("model-R49")
+def test_without_validation_a_preset_has_no_patience():
+    assert plan(protocol="none", steps=5).config.patience == 0
+    assert plan_fit(None, {"steps": 5}, "none", None)[0].patience == 0
+    assert plan(steps=5).config.patience == Config.of("recommended").patience > 0
+
+
+@pytest.mark.rules("model-R50")
+def test_the_run_and_the_plan_have_the_number_of_steps():
+    made = trainer(passes=50, steps=2000)
+    assert made.config.steps == 1156
+    described = made.plan.describe(made.prepared.loaded, "numpy")
+    assert described["train"]["steps"] == 1156
