@@ -6,6 +6,7 @@ therefore compare the parameters after one, two and three steps.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -91,6 +92,17 @@ def zero_learning_rate_moves_nothing(context: CheckContext, call: Call) -> None:
     got = context.run(call.change(learning_rate=0.0))
     for name, x in flatten(call.arrays["params"]).items():
         context.assert_exact(got, name, x)
+
+
+@add_check("optimiser-R26", draws=draw_trainings(steps=1), fraction=0.5)
+def dense_rate_changes_only_dense_parameters(context: CheckContext, call: Call) -> None:
+    """A dense_rate of 1/4 must act on dense parameters as 1/4 of the rate, and not on tables."""
+    config, rate = call.numbers["config"], call.numbers["learning_rate"]
+    plain = call.change(config=replace(config, dense_rate=1.0))
+    got = context.run(call.change(config=replace(config, dense_rate=0.25)))
+    expected = {True: context.run(plain), False: context.run(plain.change(learning_rate=rate / 4))}
+    for name in flatten(call.arrays["params"]):
+        context.assert_exact(got, name, expected[name in ("items", "profile")][name])
 
 
 @add_check("optimiser-R8", "numerics-R8", draws=draw_trainings(), fraction=0.5)
