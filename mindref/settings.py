@@ -87,9 +87,17 @@ def without_step_limit(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def implied_settings(settings: Mapping[str, object]) -> dict[str, Any]:
-    """Return what settings with `steps` or a time limit imply: no passes, no limit of steps."""
+    """Return what given settings imply.
+
+    `steps` and a time limit: no passes; a time limit without steps: no limit of steps. `dropout`:
+    none from the density of the log.
+    """
     implied = without_step_limit(settings)
-    return {**implied, "passes": 0} if implied or "steps" in settings else implied  # model-R48
+    if implied or "steps" in settings:  # model-R48
+        implied["passes"] = 0
+    if "dropout" in settings:  # mind_plus-R24
+        implied["dropout_by_density"] = False
+    return implied
 
 
 def split_list(value: Any) -> Iterable[object]:

@@ -250,6 +250,9 @@ EFFECTS: dict[str, list[Effect]] = {
         )
     ],
     "dropout": [Effect(0.5, in_training_alone, PLUS)],
+    "dropout_by_density": [
+        Effect(True, is_now(0.5, lambda made: made.config.dropout), {**PLUS, "dropout": 0.1})
+    ],
     "initial_matrices": [Effect("identity", in_both, PLUS)],
     "pair_loss": [Effect("auc", in_training_alone, {"model": "maxmf"})],
     "similarity": [Effect(name, in_fit, KNN) for name in ("tfidf", "cosine")],

@@ -91,9 +91,13 @@ SIZES = {
 
 
 def recipe_config(recipe: str, changes: dict[str, Any] | None = None) -> Config:
-    """Return the settings of a preset or family with changes. Raises ConfigError."""
+    """Return the settings of a preset or family with changes. Raises ConfigError.
+
+    A dropout from the density of a log is 0.5, that of a log with few interactions per item.
+    """
     if recipe in PRESETS:
-        return Config.of(recipe, changes)
+        dropout = {"dropout": 0.5} if PRESETS[recipe].get("dropout_by_density") else {}
+        return Config.of(recipe, {**dropout, **(changes or {})})
     return Config.of("mind", {"model": recipe, **(changes or {})})
 
 

@@ -48,6 +48,7 @@ ENTRIES = (
             "head",
             "contexts",
             "dropout",
+            "dropout_by_density",
             "initial_matrices",
         ),
         {"attention": ("pooled",)},

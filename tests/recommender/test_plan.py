@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from mindref.config import Config
-from mindref.recommender.training.plan import plan_fit, plan_training, with_steps_of_log
+from mindref.recommender.training.plan import fit_to_log, plan_fit, plan_training
 from mindref.settings import MAX_STEPS
 from tests.runs import trainer
 
@@ -14,8 +14,9 @@ def plan(preset=None, protocol=None, **changes):
     return plan_training(preset, changes, None, {}, protocol=protocol, exclude_seen=None)
 
 
-def log_of(interactions):
-    return SimpleNamespace(split=SimpleNamespace(train=SimpleNamespace(values=range(interactions))))
+def log_of(interactions, items=1000):
+    split = SimpleNamespace(train=SimpleNamespace(values=range(interactions)))
+    return SimpleNamespace(split=split, task=SimpleNamespace(sizes=SimpleNamespace(items=items)))
 
 
 @pytest.mark.rules("model-R47")
@@ -28,14 +29,14 @@ def test_the_default_is_the_recommended_preset():
 @pytest.mark.rules("model-R48")
 @pytest.mark.parametrize(
     ("interactions", "steps"),
-    [(0, 1000), (40_000, 1000), (51_230, 1201), (10**5, 2344), (256_022, 6000), (10**7, 6000)],
+    [(1, 1000), (40_000, 1000), (51_230, 1201), (10**5, 2344), (256_022, 6000), (10**7, 6000)],
 )
 def test_passes_give_the_number_of_steps(interactions, steps):
-    config = Config.of("recommended")
+    config = Config.of("recommended", {"dropout": 0.1})
     assert (config.passes, config.batch) == (12, 512)
-    found = with_steps_of_log(config, log_of(interactions))
+    found = fit_to_log(config, log_of(interactions))
     assert found.steps == steps
-    assert with_steps_of_log(found, log_of(interactions)) == found, "a resumed training"
+    assert fit_to_log(found, log_of(interactions)) == found, "a resumed training"
 
 
 @pytest.mark.rules("model-R48")
@@ -46,7 +47,20 @@ def test_passes_give_the_number_of_steps(interactions, steps):
 def test_given_steps_and_a_time_limit_replace_passes(changes, steps):
     config = Config.of("recommended", changes)
     assert (config.passes, config.steps) == (0, steps)
-    assert with_steps_of_log(config, log_of(10**5)) == config
+    assert fit_to_log(config, log_of(10**5)).steps == steps
+
+
+@pytest.mark.rules("mind_plus-R24")
+@pytest.mark.parametrize(
+    ("per_item", "dropout"), [(1, 0.5), (20, 0.5), (20 * 10**0.5, 0.35), (200, 0.2), (5000, 0.2)]
+)
+def test_the_density_of_the_log_gives_the_dropout(per_item, dropout):
+    log = log_of(round(1000 * per_item))
+    found = fit_to_log(Config.of("recommended"), log)
+    assert found.dropout == pytest.approx(dropout, abs=1e-5)
+    assert fit_to_log(found, log) == found, "a resumed training"
+    given = fit_to_log(Config.of("recommended", {"dropout": 0.1}), log)
+    assert (given.dropout, given.dropout_by_density) == (0.1, False)
 
 
 @pytest.mark.rules("model-R49")

@@ -6,10 +6,13 @@ settings, log, number of steps and start: `mindref train --steps-of RUN` and `--
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mindref.backend import check_installed
 from mindref.config import Config
@@ -32,6 +35,9 @@ ENDS = ("patience", "time_limit")
 
 FEWEST_STEPS = 1000
 """Fewest steps of a training by passes."""
+
+DROPOUTS = np.log([20, 200]), [0.5, 0.2]
+"""Logarithm of the training interactions per item, and dropout; linear between."""
 
 COMMAND_STEPS = "give --steps N, or --steps-of RUN for the best step of an earlier run"
 PYTHON_STEPS = "pass a number, for example MIND(steps=2000)"
@@ -58,7 +64,7 @@ class TrainingPlan:
         """
         log, config = loaded.log, self.config
         prepared = prepare_training(loaded, self.protocol, config)
-        config = with_steps_of_log(config, prepared)
+        config = fit_to_log(config, prepared)
         split, num_test = prepared.split, len(prepared.split.test.users)
         estimate = check_training_memory(prepared, config, backend)
         counts = {"users": len(log.user_ids), "items": len(log.item_ids)}
@@ -93,12 +99,20 @@ def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict
     return training
 
 
-def with_steps_of_log(config: Config, prepared: PreparedLog) -> Config:
-    """Return the settings with the number of steps that `passes` gives for the split log."""
-    if config.passes == 0:
-        return config
-    steps = round(config.passes * len(prepared.split.train.values) / config.batch)
-    return replace(config, steps=min(config.steps, max(FEWEST_STEPS, steps)))  # model-R48, R50
+def fit_to_log(config: Config, prepared: PreparedLog) -> Config:
+    """Return the settings with steps and dropout from the size of the split log, if they ask so.
+
+    A second call changes nothing, so a resumed training has the same settings.
+    """
+    interactions = len(prepared.split.train.values)
+    if config.passes > 0:
+        steps = round(config.passes * interactions / config.batch)
+        steps = min(config.steps, max(FEWEST_STEPS, steps))  # model-R48, R50
+        config = replace(config, steps=steps)
+    if config.dropout_by_density:  # mind_plus-R24
+        density = interactions / prepared.task.sizes.items
+        config = replace(config, dropout=float(np.interp(math.log(density), *DROPOUTS)))
+    return config
 
 
 def config_of_split(preset: str, changes: Mapping[str, object], protocol: str) -> Config:

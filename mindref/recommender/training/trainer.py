@@ -34,7 +34,7 @@ from mindref.recommender.evaluate_run import (
 from mindref.recommender.held_out import describe_training, earlier_trainings, start_warnings
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.memory_estimate import check_training_memory
-from mindref.recommender.training.plan import TrainingPlan, with_steps_of_log
+from mindref.recommender.training.plan import TrainingPlan, fit_to_log
 from mindref.recommender.training.warm_start import left_out_warnings, start_state
 from mindref.run import array_files, atomic, checkpoint, items, report, validate
 from mindref.run.checkpoint import WRITTEN, make_folder
@@ -341,7 +341,7 @@ class Trainer(TrainingRun):
         if start is not None:
             start.check_items(loaded.log)
         prepared = prepare_training(loaded, plan.protocol, config)
-        config = with_steps_of_log(config, prepared)
+        config = fit_to_log(config, prepared)
         trainings = earlier_trainings(self.start_facts) if start is None else start.trainings()
         is_command = start is None or start.is_command
         leaks = start_warnings(prepared, config.seed, trainings, is_command=is_command)
