@@ -96,7 +96,7 @@ class Config:
         0.0, 0, 0.99, "probability that training sets a component of a history item's vector to 0"
     )
     dropout_by_density: bool = free_setting(False,
-        "set --dropout from the training interactions per item: 0.5 up to 20, 0.2 from 200, and"
+        "set --dropout from the training interactions per item: 0.5 up to 50, 0.2 from 200, and"
         " between them linear in the logarithm. A given --dropout turns it off")  # fmt: skip
     score: str = choice_setting("max", ("max", "sum"),
         "score of an item in serving: the maximum, or the sum, of the inner products of item and"

@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "temperature": 0.08,
         "dropout_by_density": True,
         "learning_rate": 0.03,
-        "dense_rate": 0.1,
+        "dense_rate": 0.05,
         "passes": 12,
         "steps": 6000,
         "patience": 4,

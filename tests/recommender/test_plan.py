@@ -52,7 +52,7 @@ def test_given_steps_and_a_time_limit_replace_passes(changes, steps):
 
 @pytest.mark.rules("mind_plus-R24")
 @pytest.mark.parametrize(
-    ("per_item", "dropout"), [(1, 0.5), (20, 0.5), (20 * 10**0.5, 0.35), (200, 0.2), (5000, 0.2)]
+    ("per_item", "dropout"), [(1, 0.5), (50, 0.5), (100, 0.35), (200, 0.2), (5000, 0.2)]
 )
 def test_the_density_of_the_log_gives_the_dropout(per_item, dropout):
     log = log_of(round(1000 * per_item))

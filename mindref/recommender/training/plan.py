@@ -36,7 +36,7 @@ ENDS = ("patience", "time_limit")
 FEWEST_STEPS = 1000
 """Fewest steps of a training by passes."""
 
-DROPOUTS = np.log([20, 200]), [0.5, 0.2]
+DROPOUTS = np.log([50, 200]), [0.5, 0.2]
 """Logarithm of the training interactions per item, and dropout; linear between."""
 
 COMMAND_STEPS = "give --steps N, or --steps-of RUN for the best step of an earlier run"
