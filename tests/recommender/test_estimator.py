@@ -93,7 +93,7 @@ def test_a_loaded_model_has_the_parameters_of_its_run(preset, tmp_path):
     model = load(tmp_path / "run")
     assert type(model) is Recommender
     assert model.get_params()["preset"] == preset
-    fitted = model.config
+    fitted = model.served.model.config
     assert Recommender(**model.get_params()).config == MIND(**model.get_params()).config == fitted
     assert eval(repr(model)).config == fitted
     before = model.recommend(["article-0001"], n=3)

@@ -102,16 +102,17 @@ def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict
 def fit_to_log(config: Config, prepared: PreparedLog) -> Config:
     """Return the settings with steps and dropout from the size of the split log, if they ask so.
 
-    A second call changes nothing, so a resumed training has the same settings.
+    The result asks no more, so a run that is resumed, or is a start, keeps its numbers.
     """
     interactions = len(prepared.split.train.values)
     if config.passes > 0:
         steps = round(config.passes * interactions / config.batch)
         steps = min(config.steps, max(FEWEST_STEPS, steps))  # model-R48, R50
-        config = replace(config, steps=steps)
+        config = replace(config, steps=steps, passes=0.0)
     if config.dropout_by_density:  # mind_plus-R24
         density = interactions / prepared.task.sizes.items
-        config = replace(config, dropout=float(np.interp(math.log(density), *DROPOUTS)))
+        dropout = float(np.interp(math.log(density), *DROPOUTS))
+        config = replace(config, dropout=dropout, dropout_by_density=False)
     return config
 
 
