@@ -17,6 +17,7 @@ from mindref.config import Config
 from mindref.models import mind, serving
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten, flatten_gradients
+from mindref.models.registry import RECALL_FAMILIES
 from mindref.recommender import evaluate_run
 from mindref.recommender.training.trainer import Trainer
 from mindref.training.batch_loader import BatchLoader
@@ -143,7 +144,6 @@ def another_family(plain: Trainer, changed: Trainer) -> None:
 PLUS: dict[str, Any] = {"model": "mind_plus"}
 KNN: dict[str, Any] = {"model": "item_knn"}
 WALS: dict[str, Any] = {"model": "wals", "sweeps": 2}
-MODELS = ("mind_plus", "youtube_dnn", "maxmf", "wals", "item_knn", "popularity", "random")
 
 ADAM = {
     "learning_rate": 0.05, "decay": "linear", "beta1": 0.9, "beta2": 0.99, "epsilon": 0.1,
@@ -224,7 +224,7 @@ def validated(made):
 
 EFFECTS: dict[str, list[Effect]] = {
     "init_scale": [Effect(0.5, in_both)],
-    "model": [Effect(name, another_family) for name in MODELS],
+    "model": [Effect(name, another_family) for name in RECALL_FAMILIES if name != "mind"],
     "sharpness": [
         Effect(float("inf"), in_training_alone, {**PLUS, "attention": "pooled"}),
         Effect(0.0, in_training_alone, {**PLUS, "attention": "pooled"}),

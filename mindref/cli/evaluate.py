@@ -60,8 +60,9 @@ class EvaluateOptions:
 def evaluate_command(options: EvaluateOptions) -> None:
     """Evaluate RUN on every case: hit rate, recall, NDCG, MRR and coverage.
 
-    Each case ranks the whole catalogue. The baselines item_knn and popularity are evaluated on the
-    same cases. Items of the user's history are excluded, unless --include-seen is given.
+    Each case ranks the whole catalogue. The baselines item_knn, popularity and, with seen items,
+    own_counts are evaluated on the same cases. Items of the user's history are excluded, unless
+    --include-seen is given.
 
     For a DIN run (mindref train --model din) the report of its training is printed: the metrics
     with the order of recall and with the order of DIN.

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from mindref.evaluation.metrics import Estimate
     from mindref.recommender.training.rerank_trainer import SectionReport
 
-PRINTED_BASELINES = ("item_knn", "popularity")  # baselines-R20: the report also has random
+NOT_PRINTED = ("model", "random")  # baselines-R20: baselines have a column each, except random
 
 
 def print_metrics(
     metrics: Mapping[str, Mapping[str, Estimate]], cases: int, which: str = "test"
 ) -> None:
-    """Print a row per metric: the model with 95 % intervals, and PRINTED_BASELINES."""
-    model, baselines = metrics["model"], [metrics[name] for name in PRINTED_BASELINES]
+    """Print a row per metric: the model with 95 % intervals, and the baselines but random."""
+    model, baselines = metrics["model"], [name for name in metrics if name not in NOT_PRINTED]
     rows = [
-        (name, format_estimate(model[name]), *(f"{x[name]['value']:.4f}" for x in baselines))
-        for name in model
+        (name, format_estimate(x), *(f"{metrics[y][name]['value']:.4f}" for y in baselines))
+        for name, x in model.items()
     ]
     title = f"{cases} {which} cases, each ranks the whole catalogue; 95 % intervals"
-    print_table(("metric", "model", *PRINTED_BASELINES), rows, title=title)
+    print_table(("metric", "model", *baselines), rows, title=title)
 
 
 def print_gains(report: Mapping[str, Any]) -> None:

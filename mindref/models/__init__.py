@@ -15,5 +15,5 @@ youtube_dnn  baseline with one vector, the mean of the behaviours
 maxmf        K free vectors per user; `warp` is its loss, `foldin` its serving
 din          DIN, which reranks candidates; `din_config` has its settings
 
-popularity, random_scores, item_knn, wals   fitted in one call
+popularity, own_counts, random_scores, item_knn, wals   fitted in one call
 """

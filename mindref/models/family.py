@@ -139,6 +139,7 @@ class FittedFamily(Family):
     scores: Callable[[FittedParams, Ragged, Config], Array | SparseScores] | None = None  # (C, N)
     fit_needed: Callable[[Ragged, Sizes, Config, Ints], FittedParams] | None = None
     """Fit what the scores of histories with these items need: a faster fit for one evaluation."""
+    reads_whole_history: bool = False  # `scores` get more than the last `window` behaviours
     memory: Callable[[Config, Sizes], int] = lambda config, sizes: 0
     """Return about how many numbers a fit keeps, if they are many."""
     reads_features: bool = False

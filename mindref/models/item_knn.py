@@ -48,22 +48,28 @@ def fit_item_knn(
     return similar.arrays(ids, sizes.items)
 
 
-def interaction_weights(rows: Ragged, items: int, *, decay: float = 1.0) -> sparse.csr_matrix:
+def interaction_weights(
+    rows: Ragged, items: int, *, decay: float = 1.0, sum_repeats: bool = False
+) -> sparse.csr_matrix:
     """Return a sparse matrix (R, N) of float64: decay^r if the row has the item, else zero.
 
-    r is the number of behaviours after the last occurrence of the item; earlier occurrences are
-    ignored. decay in (0, 1]; with 1 all weights are equal. Column ids ascend in a row. Raises
-    ShapeError for an item outside the catalogue, ConfigError for the decay.
+    r is the number of behaviours after the last occurrence of the item. Earlier occurrences are
+    ignored, or with `sum_repeats` add their decay^r. decay in (0, 1]; with 1 all weights are equal.
+    Column ids ascend in a row. Raises ShapeError for an item outside the catalogue, ConfigError for
+    the decay.
     """
     check_row_indices("items", rows.values, items)  # baselines-R5
     if not 0 < decay <= 1:
         raise ConfigError(say("decay", "a number above 0 and at most 1", decay))
     row = np.repeat(np.arange(len(rows)), rows.lengths)
     keys = (row * items + rows.values)[::-1]
-    keys, first = np.unique(keys, return_index=True)  # baselines-R3: the last of repeated items
-    since = (rows.offsets[1:][row] - 1 - np.arange(len(row)))[::-1][first]
+    since = (rows.offsets[1:][row] - 1 - np.arange(len(row)))[::-1]
     values = np.power(decay, since.astype(np.float64))  # baselines-R6
+    if not sum_repeats:
+        keys, first = np.unique(keys, return_index=True)  # baselines-R3: the last of repeated items
+        values = values[first]
     coordinates = (keys // items, keys % items)
+    # adds up the values of repeated coordinates
     return sparse.csr_matrix((values, coordinates), shape=(len(rows), items))
 
 

@@ -79,6 +79,13 @@ ENTRIES = (
         defaults={"window": 50, "history_decay": 0.7},  # measured: specs/baselines.md
     ),
     FamilyEntry("popularity", "the most frequent items, the same for every user", "popularity"),
+    FamilyEntry(
+        "own_counts",
+        "the items of a user by frequency, then the most frequent ones (Li et al., TOIS 2023)",
+        "own_counts",
+        ("history_decay",),
+        defaults={"history_decay": 0.99},  # measured: specs/baselines.md
+    ),
     FamilyEntry("random", "a random order of the catalogue per history", "random_scores"),
     FamilyEntry(
         "din",

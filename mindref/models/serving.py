@@ -90,7 +90,10 @@ def score_histories(model: Model, histories: Ragged) -> Iterator[Array | SparseS
     size = max(1, SCORES // len(model.catalogue.rows))
     for start in range(0, len(histories), size):
         cases = np.arange(start, min(start + size, len(histories)))
-        yield family.scores(model.params, histories.take(cases).ends(config.window), config)
+        rows = histories.take(cases)
+        if not family.reads_whole_history:
+            rows = rows.ends(config.window)
+        yield family.scores(model.params, rows, config)
 
 
 def with_couplings(

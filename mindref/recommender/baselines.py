@@ -15,8 +15,6 @@ from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.servable_items import find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
 
-TODO = "Compare the presets best and sparse, or train with --model item_knn"
-
 
 def fit_baseline(config: Config, train: Ragged, items: int, needed: Ints) -> Model:
     """Return the model that `mindref train` fits with these settings to training sequences.
@@ -33,15 +31,25 @@ def fit_baseline(config: Config, train: Ragged, items: int, needed: Ints) -> Mod
     return Model(params, catalogue, config)
 
 
-def baseline_warnings(reports: Mapping[str, EvaluationReport], n: int) -> list[str]:
-    """Return one warning that names the baselines above the interval of the model at n, or none."""
-    model, above = reports["model"].metrics, []
-    for name in ("item_knn", "popularity"):
-        metrics = reports[name].metrics
-        higher = [
-            f"{metric} {metrics[metric]['value']:.4f}"
-            for metric in (f"hit_rate@{n}", f"ndcg@{n}")
-            if metrics[metric]["value"] > model[metric]["high"]  # baselines-R19
-        ]
-        above += [f"{name} ({', '.join(higher)})"] if higher else []
-    return [f"above the model: {'; '.join(above)}. {TODO}"] if above else []
+def baseline_warnings(
+    reports: Mapping[str, EvaluationReport], model: str, choice: str
+) -> list[str]:
+    """Return a line for each baseline with a metric above the interval of the model.
+
+    model: name of the family of the model, which is not compared with itself. choice: the metric
+    that selects the checkpoint, which is named first.
+    """
+    names = [name for name in reports["model"].metrics if not name.startswith("coverage")]
+    names.sort(key=lambda name: name != choice)  # the order of the others stays
+    lines = []
+    for baseline in sorted(reports.keys() - {"model", "random", model}):
+        pairs = [(x, reports["model"].metrics[x], reports[baseline].metrics[x]) for x in names]
+        above = [pair for pair in pairs if pair[2]["value"] > pair[1]["high"]]  # baselines-R19
+        if above:
+            name, lower, higher = above[0]
+            lines.append(
+                f"{baseline} is above the model: {name} {higher['value']:.4f} against"
+                f" {lower['value']:.4f}, and {len(above) - 1} of {len(names) - 1} other metrics;"
+                f" to use it: mindref train --model {baseline}"
+            )
+    return lines

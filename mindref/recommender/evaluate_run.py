@@ -134,24 +134,25 @@ def evaluate_lists(
     backend: Backend | None = None,
     list_lengths: Sequence[int] = LIST_LENGTHS,
 ) -> tuple[dict[str, EvaluationReport], TopN]:
-    """Return the reports of the model and of three baselines, and the lists of the model."""
+    """Return the reports of the model and of the baselines, and the lists of the model."""
     n, cases, seed = max(list_lengths), evaluation_set.cases, model.config.seed
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
     num_items, num_cases = len(model.catalogue.rows), len(cases.users)
     lists, train = {"model": ranked}, evaluation_set.train
-    settings = Config.of("mind", {"model": "item_knn"})  # baselines-R17
-    item_knn = fit_baseline(settings, train, num_items, cases.histories.values)
-    lists["item_knn"], _ = recommend_cases(item_knn, evaluation_set, n)
+    for name in ("item_knn",) if evaluation_set.exclude_seen else ("item_knn", "own_counts"):
+        settings = Config.of("mind", {"model": name})  # baselines-R17 baselines-R24
+        baseline = fit_baseline(settings, train, num_items, cases.histories.values)
+        lists[name], _ = recommend_cases(baseline, evaluation_set, n)
     # popularity and random number the servable items from 0
-    servable = ServableItems.of(item_knn.catalogue)
+    servable = ServableItems.of(baseline.catalogue)
     counts, num_servable = evaluation_set.counts[servable.ids], len(servable.ids)
     hidden = None if evaluation_set.hidden is None else servable.to_rows(evaluation_set.hidden)
     chance = make_rng(seed, "baseline")
-    for name, baseline in (
+    for name, ranked_rows in (
         ("popularity", popularity_top_n(counts, num_cases, n=n, exclude=hidden)),
         ("random", random_top_n(chance, num_servable, num_cases, n=n, exclude=hidden)),
     ):
-        lists[name] = baseline._replace(items=servable.to_ids(baseline.items))
+        lists[name] = ranked_rows._replace(items=servable.to_ids(ranked_rows.items))
     reports = {}
     for name, top_n in lists.items():
         rng = make_rng(seed, "bootstrap")  # the same samples: they are comparable
@@ -186,12 +187,10 @@ def evaluate_model(
         )
         labels = true_interest_labels(loaded, cases, config.window, servable)
         statistics = interest_report(user_interests, labels, make_rng(config.seed, "probe"))
-    n = 10 if 10 in list_lengths else min(list_lengths)
     model_report = reports["model"]
     report = {
         **describe_model(config.model),
-        # of a fitted family, no preset is better
-        "baseline_warnings": baseline_warnings(reports, n) if family.by_steps else [],
+        "baseline_warnings": baseline_warnings(reports, config.model, config.metric),
         "metrics": {which: {name: x.metrics for name, x in reports.items()}},
         "cases": model_report.cases,
         "by_history_length": model_report.by_history_length,

@@ -39,7 +39,7 @@ def test_training_prints_a_table_a_warning_and_the_next_command(cli, shop, tmp_p
     assert max(map(len, lines[: last + 1])) <= 80
     assert re.search(r"│ hit_rate@10  │ [.\d]+ \[[.\d]+, [.\d]+\] │ +[.\d]+ │ +[.\d]+ │$", lines[4])
     assert lines[2].replace("┃", "").split() == ["metric", "model", "item_knn", "popularity"]
-    assert lines[last + 1].startswith("Warning: above the model: item_knn (hit_rate@10 ")
+    assert lines[last + 1].startswith("Warning: item_knn is above the model: hit_rate@10 ")
     evaluated = cli("evaluate", run).out.splitlines()
     assert evaluated[: last + 1] == lines[: last + 1]
     assert lines[last + 1] in evaluated

@@ -34,6 +34,7 @@ from mindref.data.log import InteractionLog, Ragged
 from mindref.data.readers import FORMATS, read_log
 from mindref.errors import MindrefError
 from mindref.models.din_config import DinConfig
+from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.recall import build_index, open_index
 from mindref.recommender.evaluate_run import parse_metric
@@ -352,7 +353,6 @@ def test_any_text_is_a_metric_or_a_history_or_refused(name, text):
 
 TINY = ["--steps", "2", "--batch", "4", "--negatives", "3", "--width", "4", "--hidden", "4"]
 TINY += ["--quiet", "--window", "3"]
-MODELS = ["mind", "mind_plus", "youtube_dnn", "maxmf", "wals", "item_knn", "popularity", "random"]
 
 
 def call_command(*words):
@@ -391,7 +391,7 @@ def test_a_log_with_unusual_text_can_be_trained_and_served(data):
     written = [
         (user, item, float(data.draw(st.integers(0, 3)))) for user in users for item in items * 2
     ]
-    words = ["--model", data.draw(st.sampled_from(MODELS)), "--keep-duplicates", *TINY]
+    words = ["--model", data.draw(st.sampled_from(RECALL_FAMILIES)), "--keep-duplicates", *TINY]
     words += ["--split", data.draw(st.sampled_from(["leave_last_out", "comirec", "paper"]))]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

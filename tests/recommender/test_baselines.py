@@ -10,7 +10,7 @@ from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models import item_knn
 from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import top_n_by_score
-from mindref.recommender import baselines, evaluate_run
+from mindref.recommender import baselines
 from mindref.recommender.serving.top_n_lists import recommend_batch
 from tests.runs import SMALL, loaded
 
@@ -23,12 +23,13 @@ def report(**values):
     return EvaluationReport(1, 0, 0, estimates, {})
 
 
-@pytest.mark.rules("baselines-R17", "baselines-R21")
+@pytest.mark.rules("baselines-R17", "baselines-R21", "baselines-R24")
 @pytest.mark.parametrize("exclude_seen", [True, False])
 def test_a_row_of_a_report_is_the_model_of_that_name(exclude_seen):
     log = loaded().log
     rows = MIND(**SMALL, test_users=9).fit(log, exclude_seen=exclude_seen).report["metrics"]["test"]
-    for name in ("item_knn", "popularity"):
+    assert ("own_counts" in rows) != exclude_seen
+    for name in rows.keys() - {"model", "random"}:
         made = Recommender(model=name, test_users=9).fit(log, exclude_seen=exclude_seen)
         found = made.report["metrics"]["test"]
         assert rows[name] == found["model"] == found[name]
@@ -63,22 +64,31 @@ def test_a_long_sequence_is_cut_to_its_last_interactions():
 
 
 @pytest.mark.rules("baselines-R19")
-def test_a_warning_names_what_is_above_the_interval_of_the_model():
+def test_a_warning_names_baseline_command_and_the_metric_of_the_choice_first():
     reports = {
         "model": report(hit_rate=0.3, ndcg=0.2),
-        "item_knn": report(hit_rate=0.41, ndcg=0.29),
+        "item_knn": report(hit_rate=0.41, ndcg=0.31, coverage=0.9),
         "popularity": report(hit_rate=0.4, ndcg=0.1),
         "random": report(hit_rate=0.9, ndcg=0.9),
     }
-    (warning,) = baselines.baseline_warnings(reports, 10)
-    assert warning.startswith("above the model: item_knn (hit_rate@10 0.4100). Compare ")
+
+    def lines(model="mind", choice="ndcg@10"):
+        return baselines.baseline_warnings(reports, model, choice)
+
+    numbers = ("hit_rate@10 0.4100 against 0.3000", "ndcg@10 0.3100 against 0.2000")
+    for choice, words in zip(("hit_rate@10", "ndcg@10"), numbers, strict=True):
+        expected = f"item_knn is above the model: {words}, and 1 of 1 other metrics"
+        assert lines(choice=choice) == [f"{expected}; to use it: mindref train --model item_knn"]
+    assert lines(model="item_knn") == []
+    reports["own_counts"] = report(hit_rate=0.4, ndcg=0.35)
+    assert [x.split()[0] for x in lines()] == ["item_knn", "own_counts"]
+    (line,) = lines(model="item_knn", choice="hit_rate@10")
+    assert "own_counts is above the model: ndcg@10 0.3500 against 0.2000, and 0 of 1" in line
     reports["item_knn"] = report(hit_rate=0.4, ndcg=0.3)
-    assert baselines.baseline_warnings(reports, 10) == []
+    assert lines(model="own_counts") == []
 
 
 @pytest.mark.rules("baselines-R19")
-@pytest.mark.parametrize(("model", "expected"), [("mind", ["above"]), ("popularity", [])])
-def test_a_fitted_family_has_no_warning(model, expected, monkeypatch):
-    monkeypatch.setattr(evaluate_run, "baseline_warnings", lambda reports, n: ["above"])
-    report = MIND(**{**SMALL, "model": model}).fit(loaded().log).report
-    assert report["baseline_warnings"] == expected
+def test_a_model_that_is_fitted_in_one_pass_has_warnings():
+    lines = Recommender(model="random").fit(loaded().log).report["baseline_warnings"]
+    assert lines[0].startswith("item_knn is above the model: hit_rate@50 ")
