@@ -23,7 +23,6 @@ SINGLE_VIEWS = {
     "variant": "--variant",
     "diff": "--diff",
     "backward": "--backward",
-    "ledger": "--ledger",
 }
 """Parameter -> option that prints one view."""
 
@@ -51,10 +50,6 @@ class StudyOptions:
     )]  # fmt: skip
     diff: Annotated[bool, flag_option("--diff", "Print the changes since the previous iteration.")]
     backward: Annotated[bool, flag_option("--backward", "Start at the first gradient.")]
-    ledger: Annotated[str | None, click.option(
-        "--ledger", type=click.Choice(("Se", "S", "e")), default=None,
-        help="Print the terms of a gradient: of the votes (Se), of S, or of the items (e).",
-    )]  # fmt: skip
     all_: Annotated[bool, click.option(
         "--all", "all_", is_flag=True, help="With --at: print every row of the tables."
     )]  # fmt: skip
@@ -174,7 +169,6 @@ def show_user(options: StudyOptions) -> None:
                 variant=options.variant,
                 diff=options.diff,
                 backward=options.backward,
-                ledger=options.ledger or "",
                 all_=options.all_,
             ),
             start=start,

@@ -1,18 +1,13 @@
-"""Gradients: finite differences, the unrolled forward pass, and the ledger of 2R - 1 rows."""
-
-import base64
-import json
+"""Gradients: finite differences, the unrolled forward pass."""
 
 import numpy as np
 import pytest
 
 from mindref.errors import ConfigError
 from mindref.models import mind
-from mindref.ops import routing
-from mindref.study.gradients import batched_differences, differences, ledger, unrolled
-from mindref.study.record import instrument_reference
+from mindref.study.gradients import differences, unrolled
 from mindref.study.tracing import trace_pair
-from tests.study.pairs import SETTINGS, make_built_in_pair, make_small_pair
+from tests.study.pairs import SETTINGS, make_small_pair
 
 NO_SLOPE = ("d_items", "d_v.mixed")  # table rows with their own numbers; half of d_v
 
@@ -124,32 +119,6 @@ def test_unknown_tensors_and_indices_raise(tensor, index, hint):
     assert hint in str(raised.value)
 
 
-def curve_of_entry(factor=1.0):
-    """Return the curve of an entry of S, compared with `factor` times its gradient."""
-    pair = make_exact_pair()
-    gradient = float(parameter_gradients(pair)["S"][0, 2])
-    return differences.step_size_curve(pair, "S", (0, 2), factor * gradient)
-
-
-def test_the_error_falls_and_rises_with_the_step():
-    curve = curve_of_entry()
-    errors = dict(zip(curve.h, curve.float64, strict=True))
-    assert (curve.h[0], curve.h[-1], len(curve.h)) == (1e-1, 1e-13, 25)
-    assert errors[curve.chosen["float64"]] < 1e-8
-    assert errors[1e-1] > 1e4 * errors[1e-5]
-    assert errors[1e-13] > 1e4 * errors[1e-5]
-    assert curve.best["float32"] > 10 * curve.best["float64"]
-    coarse = dict(zip(curve.h, curve.float32, strict=True))
-    assert coarse[curve.chosen["float32"]] < 1e-2 < coarse[1e-5]
-    assert curve == curve_of_entry()
-
-
-def test_a_wrong_gradient_has_a_large_error_for_every_step():
-    curve = curve_of_entry(1.001)
-    errors = dict(zip(curve.h, curve.float64, strict=True))
-    assert min(errors[h] for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)) > 9e-4
-
-
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("pads", [0, 3])
 def test_the_unrolled_pass_equals_the_loss_of_the_model(name, pads):
@@ -169,34 +138,6 @@ def test_copies_are_independent():
     assert len(set(together.tolist())) == 6
 
 
-def replace_in_copies(monkeypatch, stem, name, function):
-    """Replace a function of an operator in the copies that the ledger runs."""
-
-    def replaced():
-        copies = instrument_reference()
-        setattr(getattr(copies.modules.ops, stem), name, function)
-        return copies
-
-    monkeypatch.setattr(ledger, "instrument_reference", replaced)
-
-
-@pytest.mark.parametrize("name", ["built-in user", *SETTINGS])
-@pytest.mark.parametrize("by", ["Se", "S", "e"])
-def test_rows_sum_to_the_total_and_equal_finite_differences(name, by):
-    built_in = name == "built-in user"
-    pair = make_built_in_pair() if built_in else make_small_pair(0, 2, **SETTINGS[name])
-    table = ledger.make_ledger(pair, by)
-    assert len(table.rows) == 2 * table.iterations - 1
-    assert table.residual < 1e-12
-    assert table.last_residual < 1e-12
-    assert table.check.error < 1e-7
-    for row in table.rows:
-        assert row.check.error < 1e-6, row.name
-        assert row.check.checked == row.closed.size
-        assert built_in or row.check.norm == pytest.approx(row.norm, rel=1e-6)
-        assert row.norm > 0
-
-
 @pytest.mark.parametrize("name", ["S", "W[1]", "b[1]"])
 def test_a_change_of_an_input_copies_only_its_array(name):
     pair = make_exact_pair()
@@ -205,109 +146,3 @@ def test_a_change_of_an_input_copies_only_its_array(name):
     assert changed[name][0, 0] == inputs[name][0, 0] + 0.5
     copied = {x for x in inputs if not np.shares_memory(inputs[x], changed[x])}
     assert copied - {"profile"} == {name}
-
-
-@pytest.mark.rules("routing-R11", "routing-R12")
-def test_sum_and_last_row_equal_the_gradients_of_the_reference():
-    for gradient in ("all", "last"):
-        pair = make_small_pair(3, 2, power=2.0, iterations=4, routing_gradient=gradient)
-        table = ledger.make_ledger(pair, "S")
-        returned = mind.backward(mind.loss(*pair)[1]).bilinear
-        rows = table.rows if gradient == "all" else [r for r in table.rows if r.kept_by_last]
-        np.testing.assert_allclose(
-            sum(row.closed for row in rows), returned, rtol=1e-12, atol=1e-14
-        )
-
-
-def test_rows_are_in_backward_order_and_equal_the_trace():
-    pair = make_exact_pair(iterations=3)
-    table = ledger.make_ledger(pair)
-    assert [row.name for row in table.rows] == ["z3", "b3", "z2", "b2", "z1"]
-    tensors = ["from_z[3]", "from_a[2]", "from_z[2]", "from_a[1]"]
-    assert [row.tensor for row in table.rows] == [*tensors, "from_z[1]"]
-    assert [row.kept_by_last for row in table.rows] == [True, False, False, False, False]
-    values = trace_pair(pair).values
-    for row in table.rows:
-        np.testing.assert_array_equal(row.closed, values[row.tensor])
-    for by in ("Se", "S", "e"):
-        total = np.sum([row.closed for row in ledger.make_ledger(pair, by).rows], axis=0)
-        np.testing.assert_allclose(total, values[f"d_{by}"], rtol=1e-9, atol=1e-15)
-    assert table.rows[0].share > max(row.share for row in table.rows[1:])
-
-
-def test_a_wrong_softmax_gradient_affects_only_its_rows(monkeypatch):
-    def diagonal(d_out, saved):
-        return saved.out * d_out
-
-    pair = make_small_pair(0, power=0.0, iterations=3)
-    replace_in_copies(monkeypatch, "softmax", "backward", diagonal)
-    table = ledger.make_ledger(pair)
-    errors = {row.name: row.check.error for row in table.rows}
-    assert errors["z3"] < 1e-7
-    assert min(error for name, error in errors.items() if name != "z3") > 1e-3
-    assert table.check.error > 1e-3
-
-
-def test_a_missing_part_of_the_gradient_changes_the_residual(monkeypatch):
-    pair = make_small_pair(0, power=2.0, iterations=3)
-    real = routing.project_votes_backward
-
-    def lossy(d_votes, history, bilinear):
-        return real(1.001 * d_votes, history, bilinear)
-
-    replace_in_copies(monkeypatch, "routing", "project_votes_backward", lossy)
-    assert ledger.make_ledger(pair, "S").residual == pytest.approx(1e-3, rel=1e-2)
-
-
-def test_large_arrays_are_compared_in_part(monkeypatch):
-    monkeypatch.setattr(batched_differences, "MAX_ENTRIES", 10)
-    table = ledger.make_ledger(make_small_pair(0, power=2.0, iterations=2))
-    check = table.rows[0].check
-    assert 5 < check.checked <= 10
-    assert check.norm is None
-    indices = batched_differences.select_indices(table.rows[0].closed)
-    largest = np.unravel_index(np.argmax(np.abs(table.rows[0].closed)), table.rows[0].closed.shape)
-    assert list(largest) in indices.tolist()
-
-
-def test_rows_are_restored_from_json():
-    table = ledger.make_ledger(make_small_pair(0, power=2.0))
-    content = json.loads(json.dumps(table.to_json(), allow_nan=False))
-    read = [
-        np.frombuffer(base64.b64decode(row["data"]["data"]), "<f8").reshape(row["data"]["shape"])
-        for row in content["rows"]
-    ]
-    np.testing.assert_array_equal(read, [row.closed for row in table.rows])
-    total = float(np.linalg.norm(np.sum(read, axis=0)))
-    assert total == pytest.approx(content["sum"]["norm"], rel=1e-12)
-    assert content["last"]["keeps"] == [content["rows"][0]["name"]]
-    assert ledger.make_ledger(make_small_pair(0), "S").to_json()["rows"][0]["data"] is None
-
-
-def test_a_zero_gradient_has_a_ledger():
-    """No unit of the last ReLU is active."""
-    pair = make_small_pair(0, power=2.0, last_relu=True)
-    shut = pair.params.layers[-1]
-    layers = (*pair.params.layers[:-1], shut._replace(bias=shut.bias - 1e3))
-    pair = pair._replace(params=pair.params._replace(layers=layers))
-    table = ledger.make_ledger(pair)
-    assert table.residual == table.last_residual == table.check.error == 0
-    json.dumps(table.to_json(), allow_nan=False)
-
-
-def test_an_unknown_ledger_raises():
-    with pytest.raises(ConfigError, match="Se or S or e"):
-        ledger.make_ledger(make_small_pair(0), "W")
-
-
-def test_residuals_measure_a_wrong_total(monkeypatch):
-    real = ledger.record_terms
-
-    def other(pair, gradient):
-        table = real(pair, gradient)
-        return table._replace(totals={name: 1.01 * x for name, x in table.totals.items()})
-
-    monkeypatch.setattr(ledger, "record_terms", other)
-    table = ledger.make_ledger(make_small_pair(0, iterations=3))
-    assert table.residual == pytest.approx(0.01 / 1.01)
-    assert table.last_residual == pytest.approx(0.01 / 1.01)

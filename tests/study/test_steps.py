@@ -196,7 +196,7 @@ def test_the_logits_of_two_iterations_have_two_symbols():
         ("attention.scores", {"attention": "mean"}, "used in training only"),
         ("negatives.draw", {"sampler": "uniform"}, "Popular"),
         ("serve.scores", {"score": "sum"}, "best score of any interest"),
-        ("routing.d_votes", {"routing_gradient": "last"}, "term of each use"),
+        ("routing.d_votes", {"routing_gradient": "last"}, "in r iterations"),
     ],
 )
 def test_texts_that_are_wrong_for_a_setting_are_replaced(kind, changes, false):

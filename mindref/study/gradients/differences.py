@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 STEP = {"float64": 1e-5, "float32": 1e-2}
 """The step h of each dtype, near the cube root of its precision: rounding error (precision / h)
 and truncation error (h^2) are then similar."""
-
-CURVE_STEPS = tuple(float(f"{digit}e-{power}") for power in range(1, 14) for digit in (1, 0.3))[:-1]
-"""The steps of a curve, two per decade from 1e-1 to 1e-13."""
 
 SMALLEST_STEP = 1e-8
 """The smallest step; a kink within it is ignored."""
@@ -58,21 +54,6 @@ class FiniteDifference(NamedTuple):
     kink: bool  # whether a kink reduced h
 
 
-@dataclass(frozen=True)
-class StepSizeCurve:
-    """The error of a finite difference as a function of the step h."""
-
-    tensor: str
-    index: tuple[int, ...]
-    closed: float  # the gradient by the formula
-    h: tuple[float, ...]
-    float64: tuple[float, ...]  # relative errors, one for each h
-    float32: tuple[float, ...]  # everything computed in float32
-    kink: tuple[bool, ...]  # whether a kink lies between -h and +h
-    chosen: dict[str, float]  # dtype -> the default h
-    best: dict[str, float]  # dtype -> the h with the smallest error
-
-
 def finite_difference(pair: TrainingPair, tensor: str, index: Sequence[int]) -> FiniteDifference:
     """Return the centred difference of the loss with respect to one entry of a tensor.
 
@@ -88,32 +69,6 @@ def finite_difference(pair: TrainingPair, tensor: str, index: Sequence[int]) -> 
         evaluate = unrolled_evaluator(pair, tensor, one_hot_array(array, index), index, weights)
     slope, used = smooth_difference(evaluate, STEP["float64"])
     return FiniteDifference(float(array[tuple(index)]), slope, used, used < STEP["float64"])
-
-
-def step_size_curve(
-    pair: TrainingPair, tensor: str, index: Sequence[int], closed: float
-) -> StepSizeCurve:
-    """Return the relative error of the difference for every step of `CURVE_STEPS`.
-
-    closed: the exact gradient (routing_gradient="all").
-    """
-    array = find_array(pair, tensor, index)
-    errors: dict[str, tuple[float, ...]] = {}
-    corners: tuple[bool, ...] = ()
-    offsets = np.concatenate([h * one_hot_array(array, index) for h in CURVE_STEPS])
-    for dtype in STEP:
-        both = unrolled.forward(pair, {tensor: np.concatenate([offsets, -offsets])}, dtype)
-        up, down = np.split(both.losses.astype(np.float64), 2)
-        slopes = (up - down) / (2 * np.array(CURVE_STEPS))
-        errors[dtype] = tuple(float(f"{slope_error(closed, float(x)):.3g}") for x in slopes)
-        if dtype == "float64":
-            plus_sides, minus_sides = np.split(both.sides, 2)
-            corners = tuple(bool(x) for x in (plus_sides != minus_sides).any(axis=1))
-    best = {dtype: CURVE_STEPS[int(np.nanargmin(e))] for dtype, e in errors.items()}
-    entry = tuple(int(i) for i in index)
-    return StepSizeCurve(
-        tensor, entry, closed, CURVE_STEPS, **errors, kink=corners, chosen=STEP, best=best
-    )
 
 
 def perturbed_tensor(gradient: str) -> str:

@@ -31,7 +31,7 @@ SCRIPTS = (
     "step_list", "self_check", "tabs", "views", "plane", "interest_colours", "picture_routing",
     "picture_text", "picture_layout", "shapes", "picture", "weight_bars", "overview_controls",
     "overview", "replay", "eight_rows", "eight_drawings", "eight_numbers", "eight_texts",
-    "eight_pictures", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises",
+    "eight_pictures", "retrieval", "variants", "ambiguities", "exercises",
     "keys", "main",
 )  # fmt: skip
 """The scripts, in the order of their imports."""
@@ -42,9 +42,7 @@ VIEWS = {
     "steps": "Step by step",
     "replay": "Replay",
     "retrieval": "Retrieval",
-    "ledger": "Gradient ledger",
     "variants": "Variants",
-    "curve": "Finite differences",
     "ambiguities": "Ambiguities",
     "exercises": "Exercises",
 }

@@ -179,8 +179,7 @@ BACKWARD = (
         "routing.d_votes",
         lambda context: context.config.routing_gradient == "last" and context.iterations > 1,
         title="gradient of the loss with respect to votes, S and item vectors, last iteration",
-        why="The votes have 2r - 1 uses. With routing_gradient = last, the gradient has one term."
-        " The gradient ledger shows all terms.",
+        why="The votes have 2r - 1 uses. With routing_gradient = last, the gradient has one term.",
     ),
 )
 OPTION_TEXTS = (*FORWARD, *LOSS, *BACKWARD)

@@ -70,7 +70,7 @@ WEIGHTS = StepKind(
 VOTES = StepKind(
     "routing.d_votes",
     "gradient of the loss with respect to the votes, S and the item vectors",
-    "The votes have 2r - 1 uses in r iterations; the gradient ledger shows the term of each use.",
+    "The votes have 2r - 1 uses in r iterations.",
     ("routing backward 1.1", "routing backward 1.2"),
     "derivative of the shared bilinear map",
     "routing-R28",

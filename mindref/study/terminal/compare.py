@@ -1,4 +1,4 @@
-"""Two arrays side by side: two iterations, a variant, and the ledger of a gradient."""
+"""Two arrays side by side: two iterations, and a variant."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from mindref.study.terminal.text import (
     fit_lines,
     label_lines,
     wrap_lines,
-    wrap_text,
 )
 from mindref.study.trace import Tensor, Trace
 
@@ -219,40 +218,3 @@ def suggest_after_variant(trace: Trace, name: str) -> list[tuple[str, str]]:
     kind = variants.find_variant(name).step
     changed = [step.id for step in trace.steps if step.kind == kind]
     return [*((f"g {step}", "the step that it changes") for step in changed[:1]), LIST_SUGGESTION]
-
-
-def format_ledger(inputs: Any, tensor_name: str, columns: int) -> list[Line]:
-    """Return the rows of a ledger with their finite differences, and the sum of the rows.
-
-    Raises ConfigError for an unknown ledger.
-    """
-    from mindref.study.gradients.ledger import make_ledger
-
-    ledger = make_ledger(inputs, tensor_name).to_json()
-    lines = wrap_lines(ledger["title"], columns, "title")
-    lines += wrap_lines(ledger["definition"], columns)
-    head = f" {'use':5}{'norm/total':>10}{'cosine':>9}{'error':>10}"
-    lines += [Line(""), Line(f"{head}  meaning", "dim")]
-    for row in ledger["rows"]:
-        name = f"{row['name']}{' *' if row['kept_by_last'] else ''}"
-        numbers = (
-            f"{format_number(row['share'], '.3f'):>10}{format_number(row['cosine'], '.3f'):>9}"
-        )
-        label = f" {name:5}{numbers}{format_magnitude(row['fd_error']):>10}"
-        first, *following = wrap_text(row["title"], max(columns - len(label) - 2, 8))
-        lines.append(Line(f"{label}  {first}"))
-        lines += [Line(" " * (len(label) + 2) + piece) for piece in following]
-    lines.append(Line(""))
-    lines += wrap_lines(
-        "error: the largest relative error of a row against its finite difference", columns
-    )
-    total = ledger["sum"]
-    text = "the rows add up to the gradient of the library"
-    text += f"  (residual {format_magnitude(total['residual'])});"
-    text += f" error of the total: {format_magnitude(total['fd_error'])}"
-    lines += label_lines("sum", text, columns)
-    last = ledger["last"]
-    text = f'routing_gradient="last" includes only {", ".join(last["keeps"])}:'
-    text += " the stop-gradient through the coupling weights drops the other rows"
-    text += f"  (residual {format_magnitude(last['residual'])})"
-    return fit_lines([*lines, *label_lines("*", text, columns)], columns)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TextIO
 
 from mindref.errors import ConfigError, say
 from mindref.study.terminal.commands import suggest_shell_commands
-from mindref.study.terminal.compare import compare_iterations, format_ledger, format_variant
+from mindref.study.terminal.compare import compare_iterations, format_variant
 from mindref.study.terminal.lookup import find_gradient_step, find_step, parse_cell
 from mindref.study.terminal.screen import Window, format_screen
 from mindref.study.terminal.stepper import Stepper
@@ -114,7 +114,6 @@ class View(NamedTuple):
     variant: str = ""  # a name, run for this user
     diff: bool = False  # the changes since the previous iteration
     backward: bool = False  # the gradient of the step
-    ledger: str = ""  # "Se", "S" or "e"
     all_: bool = False  # every term or row, instead of the first ones
 
 
@@ -144,11 +143,6 @@ def print_view(
         lines += [*format_variant(trace, inputs, view.variant, columns, view.all_), Line("")]
     elif view.diff:
         lines += [*compare_iterations(trace, step_index, columns, view.all_), Line("")]
-    if view.ledger:
-        lines += [*format_ledger(inputs, view.ledger, columns), Line("")]
-    if lines and view.ledger:  # suggestions about the step do not belong to a ledger
-        write_lines(lines[:-1], stdout)
-        return
     closing = suggest_shell_commands(trace, step_index, columns, start)
     if not lines:
         height = get_window_lines() - len(closing) if writes_to_terminal(stdout) else 0

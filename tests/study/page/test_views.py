@@ -1,6 +1,5 @@
 """Views other than the steps: they show the numbers of Python."""
 
-import math
 import re
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from mindref.study.number_texts import format_tiny
 from tests.assertions import nonempty
-from tests.study.page.page_pair import array, flip_bit, make_page_pair, tensors, trace_to_dict
+from tests.study.page.page_pair import array, tensors
 
 pytestmark = pytest.mark.slow
 
@@ -24,39 +23,6 @@ def numbers(page, selector, attribute):
     script = "(all, name) => all.map(x => Number(x.getAttribute(name)))"
     values = page.page.eval_on_selector_all(selector, script, attribute)
     return values
-
-
-def test_the_rows_of_the_ledger_sum_to_the_total(page, derived, trace):
-    page.at(view="ledger")
-    ledger = derived["ledger"]["Se"]
-    errors = numbers(page, "#tab [data-fd]", "data-fd")
-    assert len(errors) == len(ledger["rows"]) == 5
-    assert max(errors) < 1e-6
-    assert numbers(page, "#tab [data-residual]", "data-residual")[0] < 1e-9
-    whole = array(tensors(trace)["d_Se"])
-    shown = np.array(numbers(page, "#tab figure td[data-index]", "data-value"))
-    assert np.abs(shown - whole).max() <= 1e-9 * np.abs(whole).max()
-
-
-def test_the_last_term_equals_stop_gradient(page):
-    page.at(view="ledger")
-    for box in page.page.query_selector_all("#tab input[type=checkbox]")[1:]:
-        name = box.get_attribute("aria-label")
-        page.page.uncheck(f"#tab input[aria-label='{name}']")
-    assert "This is the gradient of stop-gradient" in page.page.inner_text("#tab .sum-of")
-    wanted = array(tensors(trace_to_dict(make_page_pair(routing_gradient="last")))["d_Se"])
-    shown = np.array(numbers(page, "#tab figure td[data-index]", "data-value"))
-    assert np.abs(shown - wanted).max() <= 1e-12
-    page.page.click("text=All terms")
-    assert "This is the gradient of stop-gradient" not in page.page.inner_text("#tab .sum-of")
-
-
-@pytest.mark.parametrize("by", ["S", "e"])
-def test_the_other_ledgers_hold_too(page, by):
-    page.at(view="ledger")
-    page.page.select_option("#tab select", by)
-    assert max(numbers(page, "#tab [data-fd]", "data-fd")) < 1e-6
-    assert numbers(page, "#tab [data-residual]", "data-residual")[0] < 1e-9
 
 
 def test_every_variant_differs_and_lists_its_violations(page, derived):
@@ -92,17 +58,6 @@ def test_a_step_leads_to_its_variants(page, trace):
     page.at(step=step["id"])
     page.page.click(f"#step .sources button >> text={step['variants'][0]}")
     assert page.page.get_attribute("#tab article", "data-variant") == step["variants"][0]
-
-
-def test_the_curve_has_a_table_with_its_numbers(page, derived):
-    page.at(view="curve")
-    for curve in derived["curves"]:
-        page.page.select_option("#tab select", curve["tensor"])
-        rows = page.page.query_selector_all("#tab tbody tr")
-        assert len(rows) == len(curve["h"])
-        first = rows[0].inner_text().split("\t")[1].replace("−", "-")
-        assert math.isclose(float(first), curve["float64"][0], rel_tol=0.06)
-    assert page.page.query_selector("#tab svg[role=img]").get_attribute("aria-label")
 
 
 def test_every_ambiguity_lists_its_readings_and_that_of_mindref(page, derived):
@@ -187,7 +142,7 @@ def test_retrieval_marks_seen_films_and_numbers_five_unseen_films(page, derived)
 
 
 def test_no_view_has_an_empty_paragraph_nan_or_more_than_five_digits(page, derived):
-    places = [{"view": view} for view in ("replay", "retrieval", "ledger", "curve", "ambiguities")]
+    places = [{"view": view} for view in ("replay", "retrieval", "ambiguities")]
     places += [{"view": "variants", "variant": case["name"]} for case in derived["variants"]]
     for place in nonempty(places):
         page.at(**place)
@@ -219,7 +174,7 @@ def test_squash_shows_the_lengths_of_every_active_interest(page, trace):
 
 def test_a_view_without_data_names_the_command(opened, file):
     page = opened(file, "#ask=0")
-    for view in ("retrieval", "ledger", "variants", "curve", "ambiguities"):
+    for view in ("retrieval", "variants", "ambiguities"):
         page.at(view=view)
         assert "mindref study --html" in page.page.inner_text("#tab"), view
 
@@ -233,18 +188,11 @@ def test_the_inspector_lists_uses_in_the_same_step(page):
     assert "no step of" not in used
 
 
-def test_a_flipped_bit_of_another_view_is_detected(opened, rich, derived, tmp_path):
-    data = derived["ledger"]["Se"]["rows"][0]["data"]["data"]
-    bad = tmp_path / "bad.html"
-    bad.write_text(flip_bit(rich.read_text(encoding="utf-8"), data, 0), encoding="utf-8")
-    assert opened(bad).selfcheck() == "fail"
-
-
-@pytest.mark.parametrize("view", ["ledger", "curve", "variants", "retrieval", "ambiguities"])
+@pytest.mark.parametrize("view", ["variants", "retrieval", "ambiguities"])
 def test_views_of_recorded_numbers_are_marked(page, view):
     page.at(view=view)
     assert page.page.query_selector("#tab > .badge") is None
     page.at(view=view, edits="S:2;drop:1")
     assert "without your edits" in page.page.inner_text("#tab > .badge")
     gone = page.page.query_selector("#tab table") is None
-    assert gone == (view in ("ledger", "curve")), "recorded gradients are hidden"
+    assert gone == (view in ("curve")), "recorded gradients are hidden"

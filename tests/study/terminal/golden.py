@@ -32,7 +32,6 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 
 ONCE = {
     "compared": View(step="routing[3].weights", explain="w[Murder at, 3]", diff=True),
-    "ledger": View(backward=True, ledger="S"),
 }
 
 

@@ -183,22 +183,3 @@ def test_no_output_of_a_walk_scrolls_the_heading_away(columns, lines, film_club,
         assert output.count("\n") < lines
         shown |= set(re.findall(r"^(?:\x1b\[[\d;]+m)? (\d+)/", output, re.MULTILINE))
     assert shown == {str(i + 1) for i in range(count)}
-
-
-@pytest.mark.parametrize("columns", [60, 80])
-def test_a_ledger_has_its_meanings_in_full_and_no_suggestions(columns, film_club):
-    from mindref.study.gradients.ledger import make_ledger
-
-    out = io.StringIO()
-    print_view(*film_club, View(ledger="S"), stdout=out, columns=columns)
-    lines = out.getvalue().splitlines()
-    assert max(map(len, lines)) <= columns
-    starts = [i for i, line in enumerate(lines) if re.match(r" [zb]\d", line)]
-    rows = make_ledger(film_club.inputs, "S").rows
-    assert len(starts) == len(rows)
-    for start, end, row in zip(
-        starts, [*starts[1:], lines.index("", starts[0])], rows, strict=True
-    ):
-        text = " ".join(line[37:].strip() for line in lines[start:end])
-        assert text == row.title
-    assert "mindref study" not in out.getvalue()

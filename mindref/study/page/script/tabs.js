@@ -10,7 +10,6 @@ export const TABS = Object.create(null); // an address can name no inherited pro
 export const MOVES = Object.create(null);
 
 const LIVE = new Set(["replay", "exercises"]); // drawn from the edited numbers
-const GRADIENTS = new Set(["ledger", "curve"]); // recorded gradients: hidden while edits exist
 
 /** Return a note that a view shows recorded numbers. */
 const unedited = () =>
@@ -43,7 +42,6 @@ export function showTab(trace, recorded, goTo) {
     const derived = sources.derived[state.user] ?? {};
     const view = { trace: live ? trace : recorded, goTo, derived };
     const stale = !live && trace !== recorded;
-    const hidden = stale && GRADIENTS.has(state.view);
-    put(byId("tab"), stale && unedited(), hidden ? null : TABS[state.view](view));
+    put(byId("tab"), stale && unedited(), TABS[state.view](view));
   }
 }
