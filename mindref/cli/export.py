@@ -11,7 +11,7 @@ import click
 from mindref.cli import run_settings, settings
 from mindref.cli.streams import print_json, print_stderr, print_stdout
 
-KINDS = ("onnx", "torch")
+KINDS = ("onnx",)
 VECTORS = "vectors"
 FORMATS = ("parquet", "npy")
 
@@ -20,8 +20,7 @@ FORMATS = ("parquet", "npy")
 @click.argument("run", type=settings.FOLDER)
 @click.option(
     "--to", "kind", type=click.Choice([*KINDS, VECTORS]), required=True,
-    help="User tower as ONNX or torch.export (.pt2; models mind and mind_plus), or vectors for"
-    " other search engines.",
+    help="User tower as ONNX, or vectors for other search engines.",
 )  # fmt: skip
 @click.option(
     "--output", type=settings.FOLDER,
@@ -56,7 +55,7 @@ def export_command(
     --to vectors writes the vectors of all items that the model can recommend, in a format that
     search engines and vector databases read, with a manifest.
 
-    --to onnx and --to torch write the user tower, the item matrix, the item ids and a manifest.
+    --to onnx writes the user tower, the item matrix, the item ids and a manifest.
 
     \b
     Inputs of the tower:
@@ -68,8 +67,7 @@ def export_command(
       active interests (batch, K), bool
 
     Batch and length may have any size. The keyed initial logits are stored as constants. ONNX
-    requires the extra `onnx`, and torch the package mindref-torch. Models: mind, mind_plus,
-    youtube_dnn.
+    requires the extra `onnx`. Models: mind, mind_plus, youtube_dnn.
 
     The exported file is run and compared with the backend `numpy`: on users of the log, or on
     random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.

@@ -15,7 +15,6 @@ tensors, and PyTorch differentiates it:
     shapes.py              checks of shapes and dtypes
     mixed_precision.py     computation in float32 for bfloat16 tensors
     devices.py             choice of the device
-    tower.py, export.py    the user tower as a traceable module, and its files for serving
     arrays.py              the operators as functions of NumPy arrays, with gradients
     level_model.py, level_train.py   the levels `model` and `train`
     scoring.py             the level `serve`: scores of items

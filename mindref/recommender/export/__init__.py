@@ -1,11 +1,11 @@
 """Export for serving: the user tower as a file with the item matrix, or vectors.
 
-    user_tower.onnx     or user_tower.pt2: histories -> interests and active interests
+    user_tower.onnx     histories -> interests and active interests
     items.safetensors   `items`, the vectors of the servable items (M, D), float32
     items.tsv           external id, dense id, count, title; the dense id is the row of the matrix
     export.json         description of the files, their sha256, and the scoring rule
 
-An exporter of BUILT_IN, or a plugin such as the package mindref-torch, writes the tower.
+An exporter of BUILT_IN, or a plugin, writes the tower.
 The file is run and compared with the reference before the folder gets its name.
 
 Vectors of items, and with `all_users` interests and histories, are for other engines. The files are
@@ -38,7 +38,7 @@ from mindref.models.tower import (
     user_tower,
     with_keyed_logits,
 )
-from mindref.process.requirements import install_backend, install_extra
+from mindref.process.requirements import install_extra
 from mindref.recommender.export.check import ExportCheck, check_export, sample_checked_users
 from mindref.recommender.serving.list_request import RequestedUsers, find_users
 from mindref.recommender.serving.recall import USERS_PER_BLOCK, count_blocks
@@ -50,7 +50,7 @@ from mindref.run.items import Items
 from mindref.run.vector_files import FORMATS, TABLES, VectorTables, check_vector_format
 from mindref.shapes import Array
 
-KINDS = ("onnx", "torch")
+KINDS = ("onnx",)
 VECTORS = "vectors"  # kind
 FORMAT = 1  # of export.json; incremented by incompatible changes
 MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
@@ -61,11 +61,8 @@ GROUP = "mindref.exporters"
 BUILT_IN = {"onnx": "mindref.recommender.export.onnx"}
 """Kind -> module of this package; an entry point cannot replace it."""
 
-NEEDED = {"onnx": "onnx and onnxruntime", "torch": "mindref-torch with torch 2.9 or newer"}
-INSTALL = {
-    "onnx": install_extra("onnx"),
-    "torch": install_backend("torch", "torch>=2.9"),
-}
+NEEDED = {"onnx": "onnx and onnxruntime"}
+INSTALL = {"onnx": install_extra("onnx")}
 
 
 class ExportDiffers(MindrefError):
