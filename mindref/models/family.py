@@ -190,7 +190,11 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
     family.require_packages()
     subject = f"--model {family.name}"
     if several and not backend_computes(backend, config, "train"):
-        raise ConfigError(say(subject, "one process", "several", "run it without torchrun"))
+        raise ConfigError(
+            say(
+                subject, "one process", "several", "run it without torchrun, or choose --model mind"
+            )
+        )
     family.check_config(config)
     for kind in ("item_features", "user_features"):
         if not family.reads_features and getattr(config, kind):
@@ -240,7 +244,10 @@ def operators_of(backend: Backend | None, config: FamilyConfig) -> Operators:
         return backend.ops
     if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):  # model-R39
         families = backend.capabilities().families
-        expected, todo = f"the model {' or '.join(families)}", f"choose --backend {BUILT_IN[1]}"
+        expected, todo = (
+            f"the model {' or '.join(families)}",
+            f"choose --backend {BUILT_IN[1]} or --model mind",
+        )
         if config.model in families:
             expected = f"settings of {config.model} that this backend computes"
         subject = f"backend {backend.name}"
