@@ -23,6 +23,7 @@ SETTINGS = {
     "backend": "torch", "dtype": "float64", "steps": 30, "evaluate-every": 1, "batch": 33,
     "negatives": 20, "width": 8, "hidden": 12, "epsilon": 0.01, "learning-rate": 0.1,
     "metric": "hit_rate@10", "user-features": "age", "validation-users": 20,
+    "patience": 0,
 }  # fmt: skip
 KILL_SCRIPT = """
 import json, os, signal, sys, threading, time
