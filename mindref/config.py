@@ -23,8 +23,8 @@ from mindref.settings import (
     coerce_fields,
     duration_setting,
     free_setting,
-    implied_settings,
     number_setting,
+    override,
 )
 
 
@@ -245,7 +245,7 @@ class Config:
             raise ConfigError(say("preset", " or ".join(PRESETS), preset))
         changes = changes or {}
         defaults = {**PRESETS[preset], **registry.family_defaults(changes.get("model"))}
-        settings = {**defaults, **implied_settings(changes), **changes}
+        settings = override(defaults, changes)
         check_names(cls, settings, "configuration", "a known setting")
         return cls(**settings)
 
@@ -274,13 +274,23 @@ class Config:
 
     def changes_from(self, preset: str) -> dict[str, Any]:
         """Return the plain values of the settings that differ from a preset with this model."""
-        base = {**Config.of(preset).to_dict(), **registry.family_defaults(self.model)}
-        return {name: value for name, value in self.to_dict().items() if value != base[name]}
+        base, values = Config.of(preset).to_dict(), self.to_dict()
+        base |= registry.family_defaults(self.model)
+        changed = {name: x for name, x in values.items() if x != base[name] and name not in ADAPTED}
+        implied = override(base, changed)
+        if values["passes"] == 0 != implied["passes"]:
+            changed["steps"] = values["steps"]  # the preset's number, given
+            implied = override(base, changed)
+        return {name: x for name, x in values.items() if name in changed or x != implied[name]}
 
     def family_settings(self) -> dict[str, Any]:
         """Return plain values of the settings that the family uses, for a file."""
         used = known_settings(self.model)
         return {name: value for name, value in self.to_dict().items() if name in used}
+
+
+ADAPTED = ("passes", "dropout_by_density")
+"""Settings that a changed number of steps, time limit or dropout turns off."""
 
 
 def known_settings(model: str) -> set[str]:

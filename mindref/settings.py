@@ -100,6 +100,11 @@ def implied_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     return implied
 
 
+def override(settings: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, Any]:
+    """Return settings with changes, and with what the changes imply."""
+    return {**settings, **implied_settings(changes), **changes}
+
+
 def split_list(value: Any) -> Iterable[object]:
     """Return the parts of a comma-separated text; a list is unchanged, a mapping is rejected."""
     if isinstance(value, str):

@@ -126,8 +126,8 @@ class TrainOptions:
 def train_command(options: TrainOptions) -> int:
     """Train a model on a log and evaluate it on held-out interactions.
 
-    Without --preset and --model, the recommended recipe is trained; --preset mind trains MIND as in
-    the paper. Without --data, the built-in synthetic log is used. All files are written to a run
+    Without --preset and --model, the recommended recipe is trained; --preset mind trains MIND.
+    Without --data, the built-in synthetic log is used. All files are written to a run
     directory. Ctrl-C saves the state and stops the training. --resume RUN continues it.
 
     --model din --recall RUN trains DIN, which reranks the top items of RUN. DIN is stored in a new

@@ -18,7 +18,7 @@ LOG_OPTIONS = ("protocol", "exclude_seen", "device")
 @click.command("tune", cls=RecordedCommand, short_help="Tune the settings of a preset or a model.")
 @click.option(
     "--trials", type=click.IntRange(1, 1000), default=10, metavar="N",
-    help="Trials: the given settings, then settings from its grid. Settings"
+    help="Number of trials: the given settings, then settings from the grid. Settings"
     " given as options are not tuned [1 to 1000; default 10].",
 )  # fmt: skip
 @add_options(ExperimentOptions, without=("seeds",))

@@ -18,6 +18,7 @@ from mindref.config import Config, known_settings
 from mindref.errors import ConfigError, say
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
+from mindref.settings import implied_settings, override
 
 PAPER_MODELS = ("wals", "youtube_dnn", "maxmf", "mind-1", "mind")  # columns of the paper's Table 2
 PAPER_OPPONENT = "youtube_dnn"
@@ -45,7 +46,7 @@ class PlannedRun(NamedTuple):
 def arm_config(base: Config, changes: Mapping[str, object], seed: int | None = None) -> Config:
     """Return the base settings with changes and a seed. Raises ConfigError for a bad setting."""
     seeded = {} if seed is None else {"seed": seed}
-    return Config.of("mind", {**base.to_dict(), **changes, **seeded})
+    return Config.of("mind", {**override(base.to_dict(), changes), **seeded})
 
 
 def changed_settings(base: Config, config: Config) -> dict[str, object]:
@@ -120,7 +121,7 @@ def model_arm(name: str, fixed_settings: Collection[str] = ()) -> Arm:
     entry = models.get(name, {})
     recipe = {**PRESETS[entry.get("preset", "mind")], **entry.get("start", {})}
     identity = {"model": recipe.get("model", name), **entry.get("settings", {})}
-    dropped = {"steps", *fixed_settings}
+    dropped = {"steps", "passes", *fixed_settings, *implied_settings(dict.fromkeys(fixed_settings))}
     start = {k: x for k, x in recipe.items() if k not in dropped}  # experiments-R22
     tunable = known_settings(str(identity["model"])) - {*fixed_settings, *identity}
     grid = {

@@ -21,7 +21,7 @@ from mindref.experiments.arms import PlannedRun
 from mindref.experiments.first_hits import FirstHits
 from mindref.models.family import check_trainable
 from mindref.recommender.evaluate_run import parse_metric
-from mindref.recommender.training.plan import TrainingPlan
+from mindref.recommender.training.plan import TrainingPlan, fit_to_log
 from mindref.recommender.training.trainer import REPORT, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.checkpoint import check_free
@@ -97,7 +97,10 @@ class ExperimentRuns:
             return
         config, facts = checkpoint.load_config(directory)
         required = {"protocol": self.protocol, "exclude_seen": self.exclude_seen, "log": self.log}
-        expected = {**planned.config.to_dict(), **required}
+        fitted = fit_to_log(
+            planned.config, prepare_training(self.loaded, self.protocol, planned.config)
+        )
+        expected = {**fitted.to_dict(), **required}
         stored = {**config.to_dict(), **{name: facts[name] for name in required}}
         for name, value in expected.items():
             if stored[name] != value:  # experiments-R16

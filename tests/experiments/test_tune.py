@@ -13,8 +13,8 @@ from mindref.errors import ConfigError, RunError
 from mindref.experiments import tables, tune
 from mindref.experiments.results import TuningResult
 from mindref.experiments.runs import ExperimentRuns, RunProgress
-from mindref.presets import PRESETS
-from mindref.run import files, report
+from mindref.presets import PRESETS, preset_or_default
+from mindref.run import checkpoint, files, report
 from mindref.run.stored_json import check_json
 from tests.experiments.tiny_experiment import runs
 from tests.runs import SMALL, content
@@ -113,6 +113,19 @@ def test_a_plan_without_a_tunable_setting_and_a_table_without_a_result_are_error
         tune.run_tuning(planned(tmp_path), runs(), [])
 
 
+@pytest.mark.rules("experiments-R14", "experiments-R24")
+def test_trials_with_numbers_from_the_log_differ_and_are_resumed(tmp_path):
+    changes = {**SMALL, "steps": 4}
+    plan = tune.plan_tuning("recommended", changes, 3, tmp_path)
+    dropouts = [0.2, 0.5]
+    trials = [{}, *({"dropout": x} for x in dropouts)]
+    plan = plan._replace(model=plan.model._replace(trials=trials))
+    first, again = (tune.run_tuning(plan, runs(), []) for _ in range(2))
+    assert first == again
+    stored = [checkpoint.load_config(Path(row["run"]))[0].dropout for row in first["trials"]]
+    assert stored[1:] == dropouts
+
+
 @pytest.mark.rules("experiments-R26")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_options_of_settings_give_the_settings(preset):
@@ -124,13 +137,15 @@ def test_the_options_of_settings_give_the_settings(preset):
     changes |= {"power": 2.5, "adam": "dense"}
     if PRESETS[preset].get("head") != "none":
         changes["hidden"] = (16, 8)
-    for config in (Config.of(preset, changes), Config.of(preset, {"time_limit": "2m"})):
+    adapted = {"passes": 3, "dropout": 0.1, "dropout_by_density": True, "model": "mind_plus"}
+    given = (changes, {"steps": 6000, "passes": 12, **adapted}, adapted, {"time_limit": "2m"})
+    for config in [Config.of(preset, values) for values in given]:
         words = tune.setting_words(preset, config)
         # click stores the help option of a command at its first use
         names = {"help_option_names": ["-h", "--help"]}
         options = train_command.make_context("train", words, **names).params
         read = settings.read_changes(options.pop("preset"), options.pop("config_file"), options)
-        assert Config.of(*read) == config
+        assert Config.of(preset_or_default(*read), read[1]) == config
     assert tune.setting_words(preset, config)[:2] == ["--preset", preset]
     item_knn = Config.of("mind", {"model": "item_knn"})
     assert tune.setting_words("mind", item_knn) == ["--model=item_knn"]

@@ -67,6 +67,7 @@ def test_a_refused_parameter_changes_nothing(change, message):
         (MIND(hidden=[8], time_limit="2m"), "MIND(hidden=(8,), time_limit=120.0)"),
         (MIND(power=2), "MIND(power=2.0)"),
         (Recommender(), "Recommender()"),
+        (Recommender(steps=6000), "Recommender(steps=6000)"),
         (Recommender("mind"), "Recommender(preset='mind')"),
         (Recommender(model="item_knn"), "Recommender(model='item_knn')"),
         (

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from mindref.config import Config
+from mindref.errors import ConfigError
 from mindref.recommender.training.plan import fit_to_log, plan_fit, plan_training
 from mindref.settings import MAX_STEPS
 from tests.runs import trainer
@@ -76,3 +77,23 @@ def test_the_run_and_the_plan_have_the_number_of_steps():
     assert (made.config.steps, made.config.passes) == (1156, 0)
     described = made.plan.describe(made.prepared.loaded, "numpy")
     assert described["train"]["steps"] == 1156
+
+
+@pytest.mark.rules("model-R48", "model-R49", "model-R51", "mind_plus-R24")
+def test_with_a_start_given_settings_override_those_of_the_preset():
+    start = SimpleNamespace(
+        config=Config.of("recommended", {"steps": 30, "dropout": 0.3}),
+        served=SimpleNamespace(facts={"protocol": "leave_last_out"}),
+        check=lambda config: None,
+    )
+
+    def planned(protocol=None, **settings):
+        return plan_fit("recommended", settings, protocol, start)[0]
+
+    config = planned(dropout=0.1, steps=1500)
+    assert (config.dropout, config.dropout_by_density) == (0.1, False)
+    assert (config.steps, config.passes) == (1500, 0)
+    assert planned("none", steps=20).patience == 0
+    with pytest.raises(ConfigError, match="expected a number of steps"):
+        planned("none", patience=0)
+    assert plan_fit(None, {"passes": 5}, None, start)[0].steps == MAX_STEPS

@@ -28,7 +28,7 @@ from mindref.run import array_files, checkpoint, report
 from mindref.run.checkpoint import WRITTEN
 from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
-from mindref.settings import implied_settings
+from mindref.settings import MAX_STEPS, override
 
 ENDS = ("patience", "time_limit")
 """Settings that end a training early; a fixed number of steps replaces them."""
@@ -162,7 +162,9 @@ def plan_training(
         check_steps_of(steps_of, protocol, facts, start_from)
     protocol = protocol or facts["protocol"]
     steps = None if steps_of is None else best_step(steps_of, config, facts)
-    new_config = settings_of_run(config, facts, changes, protocol, steps)
+    new_config = settings_of_run(
+        config, facts, changes, protocol, has_steps="steps" in changes, steps=steps
+    )
     source = Source.of_run(run, config, facts)
     if data is not None:  # without reading options, those of the run's log are used
         source = Source.of(data, reading) if reading else source.moved(data)
@@ -198,8 +200,17 @@ def plan_fit(
         check_without_validation(protocol, config, has_steps="steps" in settings, todo=PYTHON_STEPS)
         return config, protocol
     facts = start.served.facts
-    protocol, changes = protocol or facts["protocol"], {**PRESETS.get(preset or "", {}), **settings}
-    config = settings_of_run(start.config, facts, changes, protocol, todo=PYTHON_STEPS)
+    protocol, of_preset = protocol or facts["protocol"], PRESETS.get(preset or "", {})
+    if protocol == NO_SPLIT:  # model-R49
+        of_preset = {name: x for name, x in of_preset.items() if name not in ENDS}
+    config = settings_of_run(
+        start.config,
+        facts,
+        override(of_preset, settings),
+        protocol,
+        has_steps="steps" in settings,
+        todo=PYTHON_STEPS,
+    )
     start.check(config)
     return config, protocol
 
@@ -209,21 +220,26 @@ def settings_of_run(
     facts: Mapping[str, Any],
     changes: Mapping[str, object],
     protocol: str,
+    *,
+    has_steps: bool,
     steps: int | None = None,
     todo: str = COMMAND_STEPS,
 ) -> Config:
     """Return the settings of a run with changes. Raises ConfigError.
 
-    config, facts: of the run; steps: the number of steps, None for that of the run; todo: advice
-    for a training without a number of steps.
+    config, facts: of the run; has_steps: whether a number of steps was given; steps: the number of
+    steps of an earlier run, if it replaces that of this run; todo: advice for a training without a
+    number of steps.
     """
-    settings = {**config.family_settings(), **implied_settings(changes)}
+    settings = config.family_settings()
+    if "passes" in changes and "steps" not in changes:
+        settings["steps"] = MAX_STEPS  # the run has a number of steps, and no largest number
     if protocol == NO_SPLIT:
         settings |= {name: 0 for name in ENDS if name in settings}
     if steps is not None:
         settings |= {"steps": steps, "passes": 0}  # model-R53
-    new_config = Config.of("mind", {**settings, **changes})
-    has_steps = "steps" in changes or steps is not None or facts["protocol"] == NO_SPLIT
+    new_config = Config.of("mind", override(settings, changes))
+    has_steps = has_steps or steps is not None or facts["protocol"] == NO_SPLIT
     check_without_validation(protocol, new_config, has_steps=has_steps, todo=todo)
     return new_config
 
