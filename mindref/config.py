@@ -159,9 +159,10 @@ class Config:
     batch: int = number_setting(512, 1, 1_000_000, "number of training examples per step")
     steps: int = number_setting(3000, 1, MAX_STEPS,
         "maximum number of training steps; if only --time-limit is given: no maximum")  # fmt: skip
-    passes: float = number_setting(0.0, 0, 1e6,
-        "passes over the training interactions, which give the number of steps: 1000 or more,"
-        " at most --steps; 0: --steps. A given --steps or --time-limit sets it to 0")  # fmt: skip
+    epochs: float = number_setting(0.0, 0, 1e6,
+        "number of drawn training examples, divided by the training interactions; gives the number"
+        " of steps: 1000 or more, at most --steps; 0: --steps. A given --steps or --time-limit sets"
+        " it to 0")  # fmt: skip
     time_limit: float = duration_setting(0.0, 0, 1e9,
         "maximum time of the training with its validations, such as 120s, 2m or 1h30m; 0: no limit."
         " The learning rate decreases with time. The result depends on the machine")  # fmt: skip
@@ -278,7 +279,7 @@ class Config:
         base |= registry.family_defaults(self.model)
         changed = {name: x for name, x in values.items() if x != base[name] and name not in ADAPTED}
         implied = override(base, changed)
-        if values["passes"] == 0 != implied["passes"]:
+        if values["epochs"] == 0 != implied["epochs"]:
             changed["steps"] = values["steps"]  # the preset's number, given
             implied = override(base, changed)
         return {name: x for name, x in values.items() if name in changed or x != implied[name]}
@@ -289,7 +290,7 @@ class Config:
         return {name: value for name, value in self.to_dict().items() if name in used}
 
 
-ADAPTED = ("passes", "dropout_by_density")
+ADAPTED = ("epochs", "dropout_by_density")
 """Settings that a changed number of steps, time limit or dropout turns off."""
 
 

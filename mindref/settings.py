@@ -87,21 +87,21 @@ def without_step_limit(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def implied_settings(settings: Mapping[str, object]) -> dict[str, Any]:
-    """Return what given settings imply.
+    """Return the settings that given settings set to other values.
 
-    `steps` and a time limit: no passes; a time limit without steps: no limit of steps. `dropout`:
-    none from the density of the log.
+    `steps` or a time limit sets `epochs` to 0, and a time limit alone removes the limit of steps.
+    `dropout` turns `dropout_by_density` off.
     """
     implied = without_step_limit(settings)
     if implied or "steps" in settings:  # model-R48
-        implied["passes"] = 0
+        implied["epochs"] = 0
     if "dropout" in settings:  # mind_plus-R24
         implied["dropout_by_density"] = False
     return implied
 
 
 def override(settings: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, Any]:
-    """Return settings with changes, and with what the changes imply."""
+    """Return settings with changes, and with the settings that the changes imply."""
     return {**settings, **implied_settings(changes), **changes}
 
 

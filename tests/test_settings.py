@@ -321,7 +321,7 @@ EFFECTS: dict[str, list[Effect]] = {
         Effect("user", another(lambda made: batch(made).target), {"sampler": "in_batch"})
     ],
     "batch": [Effect(24, is_now(24, lambda m: len(batch(m).target)))],
-    "passes": [Effect(50, is_now(1156, lambda made: made.config.steps), {"steps": 2000})],
+    "epochs": [Effect(50, is_now(1156, lambda made: made.config.steps), {"steps": 2000})],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
     "learning_rate": [Effect(0.02, in_two_steps, ADAM)],
     "decay": [Effect("none", in_two_steps, ADAM)],

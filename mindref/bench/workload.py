@@ -91,13 +91,9 @@ SIZES = {
 
 
 def recipe_config(recipe: str, changes: dict[str, Any] | None = None) -> Config:
-    """Return the settings of a preset or family with changes. Raises ConfigError.
-
-    A dropout from the density of a log is 0.5, that of a log with few interactions per item.
-    """
+    """Return the settings of a preset or family with changes. Raises ConfigError."""
     if recipe in PRESETS:
-        dropout = {"dropout": 0.5} if PRESETS[recipe].get("dropout_by_density") else {}
-        return Config.of(recipe, {**dropout, **(changes or {})})
+        return Config.of(recipe, changes)
     return Config.of("mind", {"model": recipe, **(changes or {})})
 
 

@@ -18,7 +18,7 @@ from mindref.config import Config, known_settings
 from mindref.errors import ConfigError, say
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
-from mindref.settings import implied_settings, override
+from mindref.settings import override
 
 PAPER_MODELS = ("wals", "youtube_dnn", "maxmf", "mind-1", "mind")  # columns of the paper's Table 2
 PAPER_OPPONENT = "youtube_dnn"
@@ -121,7 +121,9 @@ def model_arm(name: str, fixed_settings: Collection[str] = ()) -> Arm:
     entry = models.get(name, {})
     recipe = {**PRESETS[entry.get("preset", "mind")], **entry.get("start", {})}
     identity = {"model": recipe.get("model", name), **entry.get("settings", {})}
-    dropped = {"steps", "passes", *fixed_settings, *implied_settings(dict.fromkeys(fixed_settings))}
+    dropped = {"steps", "epochs", *fixed_settings}
+    if "dropout" in fixed_settings:
+        dropped.add("dropout_by_density")
     start = {k: x for k, x in recipe.items() if k not in dropped}  # experiments-R22
     tunable = known_settings(str(identity["model"])) - {*fixed_settings, *identity}
     grid = {

@@ -138,7 +138,7 @@ class FittedFamily(Family):
     items: Callable[[FittedParams], Array] | None = None  # parameters -> item vectors (N, D)
     scores: Callable[[FittedParams, Ragged, Config], Array | SparseScores] | None = None  # (C, N)
     fit_needed: Callable[[Ragged, Sizes, Config, Ints], FittedParams] | None = None
-    """Fit what the scores of histories with these items need: a faster fit for one evaluation."""
+    """Fit only the parameters that histories with these items need: faster, for one evaluation."""
     reads_whole_history: bool = False  # `scores` get more than the last `window` behaviours
     memory: Callable[[Config, Sizes], int] = lambda config, sizes: 0
     """Return about how many numbers a fit keeps, if they are many."""
@@ -190,11 +190,8 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
     family.require_packages()
     subject = f"--model {family.name}"
     if several and not backend_computes(backend, config, "train"):
-        raise ConfigError(
-            say(
-                subject, "one process", "several", "run it without torchrun, or choose --model mind"
-            )
-        )
+        todo = "run it without torchrun, or choose --model mind"
+        raise ConfigError(say(subject, "one process", "several", todo))
     family.check_config(config)
     for kind in ("item_features", "user_features"):
         if not family.reads_features and getattr(config, kind):
@@ -244,10 +241,8 @@ def operators_of(backend: Backend | None, config: FamilyConfig) -> Operators:
         return backend.ops
     if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):  # model-R39
         families = backend.capabilities().families
-        expected, todo = (
-            f"the model {' or '.join(families)}",
-            f"choose --backend {BUILT_IN[1]} or --model mind",
-        )
+        expected = f"the model {' or '.join(families)}"
+        todo = f"choose --backend {BUILT_IN[1]} or --model mind"
         if config.model in families:
             expected = f"settings of {config.model} that this backend computes"
         subject = f"backend {backend.name}"

@@ -19,7 +19,7 @@ from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.errors import ConfigError, DataError, say
 from mindref.run.checkpoint import run_identity
 from mindref.run.files import real_path
-from mindref.run.stored_log import StoredLog, missing_log_error
+from mindref.run.stored_log import MissingLogError, StoredLog
 from mindref.run.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
@@ -79,7 +79,7 @@ class Source:
         """
         if self.location == IN_MEMORY:
             if self.stored is None:
-                raise missing_log_error()
+                raise MissingLogError
             return LoadedLog(self.stored.read())
         if self.location == BUILT_IN:
             from mindref.data.synthetic import make_synthetic_log

@@ -25,6 +25,13 @@ NAME_DATA = "name a file with the log (--data), or in Python call with_log with 
 KINDS = ("user", "item")  # of ids and features
 
 
+class MissingLogError(RunError):
+    """A run whose log was data in memory, and is not stored."""
+
+    def __init__(self) -> None:
+        super().__init__(say("log of the run", "a file", "data in memory, not stored", NAME_DATA))
+
+
 class StoredLog(NamedTuple):
     """The stored log of a run, read on request."""
 
@@ -35,7 +42,7 @@ class StoredLog(NamedTuple):
         """Return the log. Raises RunError for a missing or damaged file, or that of another run."""
         path = self.run / LOG
         if not path.exists():
-            raise missing_log_error()
+            raise MissingLogError
         arrays, words = load_arrays(path, self.identity)
         with StoredFile(path, "a log of mindref", NAME_DATA).explain_errors():  # security-R10
             ids = {kind: parse_texts(arrays[f"{kind}_ids"]) for kind in KINDS}
@@ -61,11 +68,6 @@ class StoredLog(NamedTuple):
                 user_features=features["user"],
                 integer_ids=[kind for kind in KINDS if kind in words["integer_ids"]],
             )
-
-
-def missing_log_error() -> RunError:
-    """Return the error of a run without its log."""
-    return RunError(say("log of the run", "a file", "data in memory, not stored", NAME_DATA))
 
 
 def save_log(run: Path, log: InteractionLog, identity: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, NoReturn, NotRequired, TypeAlias, TypedDict
 
 from mindref.errors import say
@@ -75,12 +77,18 @@ class SimilarFields(TypedDict):
 def parse_similar(body: bytes) -> SimilarRequest:
     """Return the request of a body of /similar. Raises as `parse_request`."""
     values = parse_fields(body, SimilarFields)
-    request = ListRequest(
+    return SimilarRequest(str(values["item"]), list_request(values))
+
+
+def list_request(values: Mapping[str, Any]) -> ListRequest:
+    """Return a request with the options of a body, without users and histories."""
+    return ListRequest(
         n=values.get("n", ListRequest.n),
         only=ids_as_text(values.get("only")),
         exclude=ids_as_text(values.get("exclude")),
+        per_interest=values.get("per_interest"),
+        exclude_seen=values.get("exclude_seen"),
     )
-    return SimilarRequest(str(values["item"]), request)
 
 
 def parse_fields(body: bytes, fields: type) -> dict[str, Any]:
@@ -101,19 +109,13 @@ def parse_request(body: bytes) -> RecommendRequest:
     subjects = [name for name in ("user", "history", "histories") if name in values]
     if len(subjects) != 1:
         reject("body", "one of user, history and histories", " and ".join(subjects) or "none")
-    is_batch, histories = subjects == ["histories"], None
-    if subjects != ["user"]:
-        histories = values["histories"] if is_batch else [values["history"]]
-    request = ListRequest(
-        users=None if histories is not None else [str(values["user"])],
-        histories=None if histories is None else [ids_as_text(ids) for ids in histories],
-        n=values.get("n", ListRequest.n),
-        only=ids_as_text(values.get("only")),
-        exclude=ids_as_text(values.get("exclude")),
-        per_interest=values.get("per_interest"),
-        exclude_seen=values.get("exclude_seen"),
-    )
-    return RecommendRequest(request, is_batch)
+    request = list_request(values)
+    if "user" in values:
+        return RecommendRequest(replace(request, users=[str(values["user"])]), is_batch=False)
+    is_batch = "histories" in values
+    histories = values["histories"] if is_batch else [values["history"]]
+    texts = [ids_as_text(ids) for ids in histories]
+    return RecommendRequest(replace(request, histories=texts), is_batch)
 
 
 def parse_json(body: bytes) -> Any:

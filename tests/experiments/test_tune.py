@@ -137,8 +137,8 @@ def test_the_options_of_settings_give_the_settings(preset):
     changes |= {"power": 2.5, "adam": "dense"}
     if PRESETS[preset].get("head") != "none":
         changes["hidden"] = (16, 8)
-    adapted = {"passes": 3, "dropout": 0.1, "dropout_by_density": True, "model": "mind_plus"}
-    given = (changes, {"steps": 6000, "passes": 12, **adapted}, adapted, {"time_limit": "2m"})
+    adapted = {"epochs": 3, "dropout": 0.1, "dropout_by_density": True, "model": "mind_plus"}
+    given = (changes, {"steps": 6000, "epochs": 12, **adapted}, adapted, {"time_limit": "2m"})
     for config in [Config.of(preset, values) for values in given]:
         words = tune.setting_words(preset, config)
         # click stores the help option of a command at its first use

@@ -32,9 +32,9 @@ def test_the_default_is_the_recommended_preset():
     ("interactions", "steps"),
     [(1, 1000), (40_000, 1000), (51_230, 1201), (10**5, 2344), (256_022, 6000), (10**7, 6000)],
 )
-def test_passes_give_the_number_of_steps(interactions, steps):
+def test_epochs_give_the_number_of_steps(interactions, steps):
     config = Config.of("recommended", {"dropout": 0.1})
-    assert (config.passes, config.batch) == (12, 512)
+    assert (config.epochs, config.batch) == (12, 512)
     found = fit_to_log(config, log_of(interactions))
     assert found.steps == steps
     assert fit_to_log(found, log_of(10**7)) == found, "a run that is resumed"
@@ -45,9 +45,9 @@ def test_passes_give_the_number_of_steps(interactions, steps):
     ("changes", "steps"),
     [({"steps": 9}, 9), ({"steps": 10**5}, 10**5), ({"time_limit": "2m"}, MAX_STEPS)],
 )
-def test_given_steps_and_a_time_limit_replace_passes(changes, steps):
+def test_given_steps_and_a_time_limit_replace_epochs(changes, steps):
     config = Config.of("recommended", changes)
-    assert (config.passes, config.steps) == (0, steps)
+    assert (config.epochs, config.steps) == (0, steps)
     assert fit_to_log(config, log_of(10**5)).steps == steps
 
 
@@ -73,8 +73,8 @@ def test_without_validation_a_preset_has_no_patience():
 
 @pytest.mark.rules("model-R50")
 def test_the_run_and_the_plan_have_the_number_of_steps():
-    made = trainer(passes=50, steps=2000)
-    assert (made.config.steps, made.config.passes) == (1156, 0)
+    made = trainer(epochs=50, steps=2000)
+    assert (made.config.steps, made.config.epochs) == (1156, 0)
     described = made.plan.describe(made.prepared.loaded, "numpy")
     assert described["train"]["steps"] == 1156
 
@@ -92,8 +92,8 @@ def test_with_a_start_given_settings_override_those_of_the_preset():
 
     config = planned(dropout=0.1, steps=1500)
     assert (config.dropout, config.dropout_by_density) == (0.1, False)
-    assert (config.steps, config.passes) == (1500, 0)
+    assert (config.steps, config.epochs) == (1500, 0)
     assert planned("none", steps=20).patience == 0
     with pytest.raises(ConfigError, match="expected a number of steps"):
         planned("none", patience=0)
-    assert plan_fit(None, {"passes": 5}, None, start)[0].steps == MAX_STEPS
+    assert plan_fit(None, {"epochs": 5}, None, start)[0].steps == MAX_STEPS

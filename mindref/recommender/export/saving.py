@@ -16,7 +16,7 @@ from mindref.run import atomic, checkpoint, files, items, lock, report
 from mindref.run.checkpoint import WRITTEN, check_free
 from mindref.run.files import INDEX
 from mindref.run.source import is_in_memory
-from mindref.run.stored_log import save_log
+from mindref.run.stored_log import MissingLogError, save_log
 
 OF_FIT = "name another folder with run"
 OF_SAVE = "name another folder, or pass overwrite=True to replace the run"
@@ -78,7 +78,7 @@ def write_run(served: ServedModel, summary: Mapping[str, object], run: Path) -> 
     if summary:
         report.save_report(run, dict(summary), identity)
     if is_in_memory(facts):
-        with suppress(RunError):  # a run without its log stays one
+        with suppress(MissingLogError):  # a run without its log stays one
             save_log(run, served.log, identity)  # recall-R56
     checkpoint.save_config(run, model.config, facts)  # last: it makes the folder a run
 

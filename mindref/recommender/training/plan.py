@@ -34,7 +34,7 @@ ENDS = ("patience", "time_limit")
 """Settings that end a training early; a fixed number of steps replaces them."""
 
 FEWEST_STEPS = 1000
-"""Fewest steps of a training by passes."""
+"""Fewest steps of a training by epochs."""
 
 DROPOUTS = np.log([50, 200]), [0.5, 0.2]
 """Logarithm of the training interactions per item, and dropout; linear between."""
@@ -100,15 +100,16 @@ def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict
 
 
 def fit_to_log(config: Config, prepared: PreparedLog) -> Config:
-    """Return the settings with steps and dropout from the size of the split log, if they ask so.
+    """Return the settings with the steps and the dropout that `epochs` and the density give.
 
-    The result asks no more, so a run that is resumed, or is a start, keeps its numbers.
+    In the result `epochs` is 0 and `dropout_by_density` is off. So a run that is resumed, or is a
+    start, keeps its numbers.
     """
     interactions = len(prepared.split.train.values)
-    if config.passes > 0:
-        steps = round(config.passes * interactions / config.batch)
+    if config.epochs > 0:
+        steps = round(config.epochs * interactions / config.batch)
         steps = min(config.steps, max(FEWEST_STEPS, steps))  # model-R48, R50
-        config = replace(config, steps=steps, passes=0.0)
+        config = replace(config, steps=steps, epochs=0.0)
     if config.dropout_by_density:  # mind_plus-R24
         density = interactions / prepared.task.sizes.items
         dropout = float(np.interp(math.log(density), *DROPOUTS))
@@ -232,12 +233,12 @@ def settings_of_run(
     number of steps.
     """
     settings = config.family_settings()
-    if "passes" in changes and "steps" not in changes:
+    if "epochs" in changes and "steps" not in changes:
         settings["steps"] = MAX_STEPS  # the run has a number of steps, and no largest number
     if protocol == NO_SPLIT:
         settings |= {name: 0 for name in ENDS if name in settings}
     if steps is not None:
-        settings |= {"steps": steps, "passes": 0}  # model-R53
+        settings |= {"steps": steps, "epochs": 0}  # model-R53
     new_config = Config.of("mind", override(settings, changes))
     has_steps = has_steps or steps is not None or facts["protocol"] == NO_SPLIT
     check_without_validation(protocol, new_config, has_steps=has_steps, todo=todo)
