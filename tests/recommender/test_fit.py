@@ -84,7 +84,7 @@ def test_a_run_of_data_in_memory_resumes_from_its_log_or_from_a_file(shop, tmp_p
     MIND(**SMALL).fit(Source.of(shop).read().log, run=tmp_path / "run")
     assert resume_run(tmp_path / "run").train().finished
     (tmp_path / "run" / "log.safetensors").write_bytes(b"damaged")
-    with pytest.raises(RunError, match="log.safetensors"):
+    with pytest.raises(RunError, match=r"log\.safetensors"):
         MIND.load(tmp_path / "run").save(tmp_path / "damaged")
     (tmp_path / "run" / "log.safetensors").unlink()
     model, message = MIND.load(tmp_path / "run"), "log of the run: expected a file, got data in mem"
