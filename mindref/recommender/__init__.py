@@ -82,7 +82,11 @@ class Recommender:
 
     @check_arguments
     def __init__(self, preset: str | None = None, **settings: object) -> None:
-        self._apply({"preset": preset, **settings})
+        self._start_untrained({"preset": preset, **settings})
+
+    def _start_untrained(self, params: dict[str, Any]) -> None:
+        """Set all parameters of a new estimator, which has no model."""
+        self._apply(params)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._rng: np.random.Generator | None = None  # of logits that are drawn per call
@@ -394,7 +398,7 @@ class MIND(Recommender):
 
     @check_arguments
     def __init__(self, preset: str = "mind", **settings: object) -> None:
-        super().__init__(preset, **settings)
+        self._start_untrained({"preset": preset, **settings})
 
 
 def warn_caller(messages: Iterable[str]) -> None:
