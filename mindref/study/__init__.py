@@ -16,9 +16,9 @@ The trace, in the order in which it is made:
 
 Front ends: `terminal`, and `page` with the data of `page_users` and `overview_users`.
 
-Other modules: `explain` (terms of one cell), `gradients` (finite differences),
-`variants` (deviations of public code, compared by `user_summary`), `ambiguities` (readings
-of the paper, with `reading_inputs`), `case_study` (the paper's figure) and `exercises`.
+Other modules: `explain` (terms of one cell), `variants` (deviations of public code, compared by
+`user_summary`), `ambiguities` (readings of the paper, with `reading_inputs`), `case_study`
+(the paper's figure) and `exercises`.
 `derived_views` are these as JSON (`json_arrays`). `top_items` ranks the items; `suggest` finds
 similar names; `number_texts` formats numbers in sentences.
 """

@@ -1,7 +1,7 @@
 """Trace a training pair: forward, backward, one step of the optimiser, serving.
 
-The trace is in float64, whatever the dtype of the training was. Gradients can then be compared with
-finite differences, and every number can be recomputed to 1e-12.
+The trace is in float64, whatever the dtype of the training was. Every number can then be
+recomputed to 1e-12.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ marks                the mark of the largest number of a row
 window               what a window of a terminal shows of a step; shaded weights
 lookup, commands     parse typed text; suggest the next commands
 screen, checks       a step, and the invariants that hold at it
-terms                one cell term by term, and its finite difference
+terms                one cell term by term
 compare              two iterations, a variant
 stepper              one command in, lines out; questions and feedback
 session              read commands and print

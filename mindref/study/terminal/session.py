@@ -138,7 +138,7 @@ def print_view(
     lines: list[Line] = []
     if view.explain:
         cell = parse_cell(trace, step_index, view.explain)
-        lines += [*format_explanation(trace, inputs, cell, columns, view.all_), Line("")]
+        lines += [*format_explanation(trace, cell, columns, view.all_), Line("")]
     if view.variant:
         lines += [*format_variant(trace, inputs, view.variant, columns, view.all_), Line("")]
     elif view.diff:

@@ -168,9 +168,7 @@ class Stepper:
         text, in_order = commands.split_option(argument, "in order")
         cell = parse_cell(self.trace, self.step_index, text)
         return self.show(
-            lambda all_: format_explanation(
-                self.trace, self.inputs, cell, self.columns, all_, in_order
-            ),
+            lambda all_: format_explanation(self.trace, cell, self.columns, all_, in_order),
             suggest_after_cell(self.trace, cell),
         )
 

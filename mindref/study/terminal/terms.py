@@ -1,4 +1,4 @@
-"""One cell term by term, and its finite difference.
+"""One cell term by term.
 
 Terms have all their digits, so that the printed terms add up to the printed total.
 """
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from mindref.errors import ConfigError
 from mindref.study.explain.arithmetic import Factor, Group, Term
 from mindref.study.explain.cells import explain_cell
 from mindref.study.terminal.lookup import TraceCell, format_cell
@@ -19,7 +18,6 @@ from mindref.study.terminal.numbers_and_axes import (
     Axis,
     choose_format,
     format_exact,
-    format_magnitude,
     format_number,
     format_row_label,
     get_axes,
@@ -42,13 +40,12 @@ VALUE = 25  # columns of a number with all its digits
 
 def format_explanation(
     trace: Trace,
-    inputs: Any,
     cell: TraceCell,
     columns: int,
     all_: bool = False,
     in_order: bool = False,
 ) -> list[Line]:
-    """Return the terms of a cell, its finite difference if it is a gradient, and its readers.
+    """Return the terms of a cell, and the steps that read it.
 
     in_order: in the order of the sum instead of the largest first; all_: print every term.
     """
@@ -68,8 +65,7 @@ def format_explanation(
         equals = f" = {format_exact(explanation.value)}" if explanation.groups and is_float else ""
         lines += [Line(""), *wrap_lines(explanation.final_step + equals, columns)]
     readers = [f"{i + 1} {s.id}" for i, s in enumerate(trace.steps) if tensor.name in s.inputs]
-    notes = format_difference(inputs, trace, cell, columns)
-    notes += label_lines("read by", ", ".join(readers), columns) if readers else []
+    notes = label_lines("read by", ", ".join(readers), columns) if readers else []
     return fit_lines([*lines, *([Line("")] if notes else []), *notes], columns)
 
 
@@ -210,56 +206,3 @@ def format_factor_heading(factor: Factor, k: int, varying: list[tuple[int, int]]
     """Return the name of a tensor with its index, "*" for an axis that varies."""
     index = ["*" if (k, axis) in varying else str(i + 1) for axis, i in enumerate(factor.position)]
     return factor.name + (f"[{', '.join(index)}]" if index else "")
-
-
-ROW_WIDTH = 18  # columns of "finite difference" and a space
-
-NOT_GRADIENTS = ("d_v.mixed", "d_items.rows")
-"""d_v.mixed is a part of d_v, and d_items.rows has numbers of rows."""
-
-
-def find_perturbed_entry(trace: Trace, cell: TraceCell) -> tuple[str, tuple[int, ...]] | None:
-    """Return tensor and index of the entry to perturb, None if the cell is no gradient of the loss.
-
-    The name of the tensor is one of mindref.study.gradients.differences.
-    """
-    name, index = cell.tensor.name, cell.position
-    in_backward = trace.steps[cell.step_index].phase == "backward"
-    if name in NOT_GRADIENTS or not in_backward or not name.startswith(("d_", "from_")):
-        return None
-    from mindref.study.gradients.differences import perturbed_tensor
-
-    if name == "d_items":  # a row of the gradient has another number than its row of the table
-        index = (int(trace.values["d_items.rows"][index[0]]), *index[1:])
-    return perturbed_tensor(name), index
-
-
-def format_difference(inputs: Any, trace: Trace, cell: TraceCell, columns: int) -> list[Line]:
-    """Return value, gradient, finite difference and relative error; no lines for other cells.
-
-    The finite difference evaluates the loss on both sides of the value, without any gradient.
-    """
-    entry = find_perturbed_entry(trace, cell)
-    if entry is None or inputs is None:
-        return []
-    from mindref.study.gradients.differences import finite_difference, slope_error
-
-    closed = float(cell.tensor.values[cell.position])
-    try:
-        result = finite_difference(inputs, *entry)
-    except ConfigError as error:
-        return label_lines("finite difference".ljust(ROW_WIDTH), f"none: {error}", columns)
-    slope = result.difference
-    note = ", smaller because of a kink nearby" if result.kink else ""
-    rows = [
-        (f"value of {entry[0]}", format_exact(result.value)),
-        ("closed form", format_exact(closed)),
-        ("finite difference", f"{format_exact(slope)}  (step {result.step:g}{note})"),
-        ("relative error", format_magnitude(slope_error(closed, slope))),
-    ]
-    lines = [x for name, text in rows for x in label_lines(name.ljust(ROW_WIDTH), text, columns)]
-    if inputs.config.routing_gradient == "last":
-        text = 'routing_gradient="last" takes the coupling weights of the last iteration as'
-        text += " constants (stop-gradient); the finite difference does the same"
-        lines += label_lines("constant".ljust(ROW_WIDTH), text, columns)
-    return lines

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mindref.study.trace import Trace
     from mindref.study.tracing import TrainingPair
 
-STEP = 1e-5  # step of the finite difference, as in gradients/differences.py
+STEP = 1e-5  # step of the finite difference, in float64
 
 
 class Violation(NamedTuple):

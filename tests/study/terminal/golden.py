@@ -58,7 +58,6 @@ def remove_rounding(text: str) -> str:
     text = re.sub(r"\.py:\d+", ".py", text)
     text = re.sub(r"residual \S+", "residual ~", text)
     text = re.sub(r"\b\d\.\de-(0[89]|[1-9]\d)\b", "~", text)  # rounding errors, with two digits
-    text = re.sub(r"(finite difference +)(-?\d\S+)", lambda x: f"{x[1]}{float(x[2]):.6g}", text)
     return re.sub(r"-?\d+\.\d{7,}(e[-+]\d+)?", lambda match: f"{float(match[0]):.9g}", text)
 
 

@@ -11,8 +11,6 @@ from mindref.study.explain.cells import explain_cell
 from mindref.study.recipe_arrays import FUNCTIONS as ARRAYS
 from mindref.study.terminal.lookup import TraceCell, find_largest, find_producer
 from mindref.study.terminal.terms import (
-    NOT_GRADIENTS,
-    format_difference,
     format_explanation,
     format_group,
 )
@@ -94,7 +92,7 @@ def test_the_value_in_the_heading_has_all_digits(film_club):
     for name, tensor in trace.tensors.items():
         index = find_largest(tensor)
         cell = TraceCell(tensor, find_producer(trace, name), index)
-        head = format_explanation(trace, None, cell, 200)[0].text
+        head = format_explanation(trace, cell, 200)[0].text
         value = np.asarray(tensor.values)[index]
         text = head.rpartition(" = ")[2].partition("  (")[0]
         assert (text == "yes") == bool(value) if value.dtype == bool else float(text) == value
@@ -106,48 +104,9 @@ def test_the_largest_terms_are_first_unless_in_order(film_club):
     cell = TraceCell(tensor, find_producer(trace, "z[3]"), (0, 1))
     tables = {}
     for in_order in (False, True):
-        lines = format_explanation(trace, None, cell, 100, True, in_order)
+        lines = format_explanation(trace, cell, 100, True, in_order)
         rows = [line.text for line in lines if re.match(r"   [ \d]\d ", line.text)]
         tables[in_order] = [(int(row.split()[0]), float(row.split()[-1])) for row in rows]
     assert [position for position, _ in tables[True]] == list(range(1, 21))
     assert tables[False] == sorted(tables[True], key=lambda row: -abs(row[1]))
     assert tables[False] != tables[True]
-
-
-def gradient_cells(trace):
-    """Yield three cells of every gradient: the largest, the first, the last."""
-    for step_index, step in enumerate(trace.steps):
-        for tensor in step.outputs:
-            if step.phase == "backward" and tensor.name.startswith(("d_", "from_")):
-                indices = list(np.ndindex(np.shape(tensor.values)))
-                for index in {find_largest(tensor), indices[0], indices[-1]}:
-                    yield TraceCell(tensor, step_index, index)
-
-
-@pytest.mark.parametrize("settings", [{}, {"normalise": True, "temperature": 0.3}])
-def test_every_gradient_has_a_finite_difference(settings):
-    inputs = make_small_pair(power=2.0, iterations=3, routing_gradient="all", **settings)
-    trace = trace_pair(inputs)
-    seen = set()
-    for cell in gradient_cells(trace):
-        lines = [line.text for line in format_difference(inputs, trace, cell, 200)]
-        if cell.tensor.name in NOT_GRADIENTS:
-            assert not lines
-            continue
-        _, closed, slope, _ = (line.partition("  ")[2].split()[0] for line in lines)
-        assert float(closed) == cell.tensor.values[cell.position]
-        error = abs(float(closed) - float(slope))
-        largest = np.abs(cell.tensor.values).max()
-        assert error < 1e-6 * largest, (cell.tensor.name, cell.position, lines)
-        seen.add(cell.tensor.name)
-    assert {"d_S", "d_items", "d_w[2]", "d_o", "d_query", "from_a[1]"} <= seen
-
-
-def test_constant_coupling_weights_are_announced_as_stop_gradient():
-    inputs = make_small_pair(scale=0.5, power=2.0, routing_gradient="last")
-    trace = trace_pair(inputs)
-    tensor = trace.tensors["d_S"]
-    cell = TraceCell(tensor, find_producer(trace, "d_S"), find_largest(tensor))
-    *_, error, line = (line.text for line in format_difference(inputs, trace, cell, 200))
-    assert "stop-gradient" in line
-    assert float(error.split()[-1]) < 1e-6

@@ -2,10 +2,10 @@
 
 import { button, byId, h, put, section } from "./dom.js";
 import { cellName, explain } from "./explain.js";
-import { allDigits, shapeText, five, tiny, unflat } from "./numbers.js";
+import { allDigits, shapeText, five, unflat } from "./numbers.js";
 import { hue, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
-import { centredDifference, reads } from "./recompute.js";
+import { reads } from "./recompute.js";
 
 const MAX_TERMS = 12; // terms listed one by one; the others are summed in one line
 
@@ -120,29 +120,17 @@ function item(term, most) {
   );
 }
 
-/** Show the gradient of the formula beside a finite difference computed in this page. */
+/** Show the gradient of the loss with respect to the selected number. */
 function gradient(trace, tensor, index, cell) {
   const closed = closedOf(trace, tensor);
   if (!closed || !trace.tensors.has("loss")) return null;
   const value = closed.data[index];
-  const { value: moved, noise } = centredDifference(trace, tensor.name, index);
-  const off = Math.abs(value - moved) / Math.max(Math.abs(value), Math.abs(moved), 1e-8);
   const open = () => change({ cell: { name: closed.name, index } });
-  const digits = { "data-closed": allDigits(value), "data-moved": allDigits(moved) };
   return h(
     "section.gradient",
-    { ...digits, "aria-label": "gradient" },
+    { "data-closed": allDigits(value), "aria-label": "gradient" },
     h("h3", "Gradient"),
-    h(
-      "dl",
-      h("dt", button(cellName(trace, closed.name, cell), open)),
-      h("dd", five(value)),
-      h("dt", "finite difference, computed in this page"),
-      h("dd", five(moved)),
-      h("dt", "relative difference"),
-      h("dd", tiny(off)),
-    ),
-    off > 1e-5 && h("p.note", why(trace, tensor, Math.abs(value - moved) <= noise)),
+    h("dl", h("dt", button(cellName(trace, closed.name, cell), open)), h("dd", five(value))),
   );
 }
 
@@ -153,15 +141,6 @@ function closedOf(trace, tensor) {
   const closed = trace.tensors.get(tensor.name === "t" ? "d_target" : `d_${tensor.name}`);
   const fits = closed?.data.length === tensor.data.length && tensor.dtype === "float64";
   return fits ? closed : null;
-}
-
-function why(trace, tensor, noise) {
-  if (noise) return "The gradient is smaller than the rounding error of the finite difference.";
-  if (trace.metadata.config.routing_gradient === "last")
-    return "They differ: the gradient of this model treats the coupling weights of the last iteration as constant (stop-gradient). The finite difference does not.";
-  if (trace.cells?.size)
-    return "They differ: an edit sets an intermediate number to a constant. The finite difference does not pass through this number; the formula of the gradient does.";
-  return `They differ: a kink of the loss is near, or ${tensor.name} has a use that this gradient does not include.`;
 }
 
 /** List the steps that use a tensor; first the step that computes it, if it uses it too. */

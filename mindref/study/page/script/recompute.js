@@ -89,23 +89,3 @@ export function reads(recipe) {
 }
 
 const readsAny = (recipe, names) => names.size > 0 && reads(recipe).some((name) => names.has(name));
-
-/** Return the centred difference of the loss with respect to one cell.
- *
- * `noise` bounds its rounding error: a few units in the last place of the loss over the step.
- */
-export function centredDifference(trace, name, index) {
-  const tensor = trace.tensors.get(name);
-  const step = 1e-5 * Math.max(1, Math.abs(tensor.data[index]));
-  const toLoss = { ...trace, steps: trace.steps.slice(0, trace.stepOf.get("loss") + 1) };
-  const cells = new Map([...(trace.cells ?? [])].filter(([other]) => other !== name));
-  const side = (by) => {
-    const data = Float64Array.from(tensor.data);
-    data[index] += by;
-    const moved = new Map([[name, { shape: tensor.shape, data }]]);
-    return recompute(toLoss, moved, new Set(), cells).tensors.get("loss").data[0];
-  };
-  const loss = Math.abs(trace.tensors.get("loss").data[0]);
-  const noise = (16 * Number.EPSILON * Math.max(1, loss)) / step;
-  return { value: (side(step) - side(-step)) / (2 * step), noise };
-}
