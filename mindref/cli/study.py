@@ -13,7 +13,6 @@ from mindref.cli import settings
 from mindref.cli.settings import flag_option, output_option
 from mindref.cli.streams import print_stdout
 from mindref.errors import ConfigError, say
-from mindref.run.user_files import read_input_text
 from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
@@ -54,9 +53,6 @@ class StudyOptions:
         "--all", "all_", is_flag=True, help="With --at: print every row of the tables."
     )]  # fmt: skip
     plain: Annotated[bool, flag_option("--plain", "Print every step without prompts and colours.")]
-    script: Annotated[Path | None, click.option(
-        "--script", type=FILE, help="Read commands from a file; # starts a comment."
-    )]  # fmt: skip
     html: Annotated[Path | None, output_option(
         "--html", "Write the page, one HTML file that works offline."
     )]  # fmt: skip
@@ -116,14 +112,14 @@ def study_command(options: StudyOptions, **exercise_values: Any) -> int:
 
 def check_study_options(options: StudyOptions) -> None:
     """Raise ConfigError for options that exclude or need others, and for unusable files."""
-    modes = [f"--{name}" for name in ("plain", "script") if getattr(options, name)]
+    modes = ["--plain"] if options.plain else []
     modes += [x for name, x in SINGLE_VIEWS.items() if getattr(options, name)][:1]
     modes += options.outputs()
     if len(modes) > 1:
         raise ConfigError(say(" ".join(modes), "one of them", len(modes)))
     if len(options.users) > 1 and not (options.html or options.case_study):
         raise ConfigError(say("--user", "one, or --html or --case-study", len(options.users)))
-    inputs = {"the log of --data": options.data, "the file of --script": options.script}
+    inputs = {"the log of --data": options.data}
     for option, path in options.outputs().items():
         if str(path) != "-":
             settings.check_output_file(option, path, inputs, [options.run, options.baseline])
@@ -141,7 +137,6 @@ def show_user(options: StudyOptions) -> None:
     """Start the session for a user, print one view, or write the trace."""
     from mindref.study.traced_user import open_traced_user
 
-    commands = read_script(options.script)
     user = options.users[0] if options.users else ""
     subject = open_traced_user(options.run, options.data, user or "median")
     if str(options.json_to) == "-":
@@ -174,17 +169,7 @@ def show_user(options: StudyOptions) -> None:
             start=start,
         )
     else:
-        terminal.run_session(subject.trace, subject.pair, commands=commands, start=start)
-
-
-def read_script(script: Path | None) -> list[str] | None:
-    """Return the commands of a script; None for standard input (-) or without a script."""
-    if script is None or str(script) == "-":
-        return None
-    try:
-        return read_input_text("--script", script).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(say("--script", "a text file", f"{script}: {error}")) from error
+        terminal.run_session(subject.trace, subject.pair, start=start)
 
 
 def write_html(options: StudyOptions, path: Path, folder: Path) -> None:

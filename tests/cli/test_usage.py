@@ -244,7 +244,6 @@ EARLY_ERRORS = [
             "train --dry-run --config",
             "recall RUN --all-users --only",
             "recall RUN --all-users --exclude",
-            "study --script",
             f"{CONFORM} --expectations",
             f"{CONFORM} --diff",
         )

@@ -1,4 +1,4 @@
-"""Read commands from a terminal, a file or a pipe, and print screens."""
+"""Read commands from a terminal or a pipe, and print screens."""
 
 from __future__ import annotations
 
@@ -49,7 +49,6 @@ def run_session(
     inputs: Any = None,
     *,
     step: str = "",
-    commands: Iterable[str] | None = None,
     stdin: TextIO | None = None,
     stdout: TextIO | None = None,
     columns: int = 0,
@@ -57,8 +56,8 @@ def run_session(
 ) -> None:
     """Print the first step, or `step`, then answer commands until `q` or the end of the input.
 
-    commands: lines of a file. Without `commands`, lines are read from stdin: a terminal or a pipe.
-    In these lines "#" begins a comment, and an empty line counts only as a reply to a question.
+    Lines are read from stdin, a terminal or a pipe. In the lines of a pipe "#" begins a comment,
+    and an empty line counts only as a reply to a question.
     If stdin is a terminal and stdout is not, only the first screen is printed.
     columns: the width; 0 means the width of the terminal. start: the command that opens this user.
     Raises ConfigError for an unknown step.
@@ -66,13 +65,13 @@ def run_session(
     stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
     step_index = find_step(trace, step) if step else 0
     stepper = Stepper(trace, inputs, columns or get_terminal_width(), step_index, start)
-    typed = commands is None and stdin is not None and stdin.isatty()
+    typed = stdin is not None and stdin.isatty()
     stepper.asks = typed and writes_to_terminal(stdout)
     stepper.shaded = stepper.asks and prints_blocks(stdout)
     banner = format_banner(trace, stepper.columns)
     stepper.lines = get_window_lines() if stepper.asks else 0
     write_lines([*banner, *stepper.screen(used=len(banner))], stdout)
-    for text in read_session_commands(stepper, commands, stdin, stdout):
+    for text in read_session_commands(stepper, stdin, stdout):
         stepper.columns = columns or get_terminal_width()
         stepper.lines = get_window_lines() if stepper.lines else 0
         write_lines([Line(""), *stepper.answer(text)], stdout)
@@ -82,14 +81,16 @@ def run_session(
 
 
 def read_session_commands(
-    stepper: Stepper, commands: Iterable[str] | None, stdin: TextIO | None, stdout: TextIO | None
+    stepper: Stepper, stdin: TextIO | None, stdout: TextIO | None
 ) -> Iterator[str]:
-    """Yield the lines of the terminal, or the lines of a script."""
-    if commands is None and (stdin is None or stdin.isatty()):  # None: a closed stream
-        if stdin is not None and stdout is not None and stdout.isatty():
+    """Yield the lines of the terminal or of the pipe."""
+    if stdin is None:  # a closed stream
+        return
+    if stdin.isatty():
+        if stdout is not None and stdout.isatty():
             yield from read_typed_lines()
         return
-    for text in commands if commands is not None else stdin or ():
+    for text in stdin:
         answers_question = stepper.question_index is not None
         if answers_question or (text.strip() and not text.lstrip().startswith("#")):
             yield text.rstrip("\r\n")

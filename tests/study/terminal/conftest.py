@@ -77,7 +77,8 @@ def run_commands(film_club):
     def call(*commands, columns=80, user=None, **options):
         trace, inputs = user or film_club
         out = options.pop("stdout", None) or io.StringIO()
-        run_session(trace, inputs, commands=commands, stdout=out, columns=columns, **options)
+        stdin = io.StringIO("".join(f"{command}\n" for command in commands))
+        run_session(trace, inputs, stdin=stdin, stdout=out, columns=columns, **options)
         return str(out.getvalue())
 
     return call

@@ -42,7 +42,8 @@ def make_text(name: str, user: TracedUser) -> str:
         print_view(*user, ONCE[name], stdout=out, columns=COLUMNS)
     else:
         step = "profile.embed" if name == "help" else ""
-        run_session(*user, step=step, commands=SCRIPTS[name], stdout=out, columns=COLUMNS)
+        stdin = io.StringIO("".join(f"{command}\n" for command in SCRIPTS[name]))
+        run_session(*user, step=step, stdin=stdin, stdout=out, columns=COLUMNS)
     return out.getvalue()
 
 

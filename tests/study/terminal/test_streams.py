@@ -84,7 +84,8 @@ def test_plain_prints_every_step_without_questions(film_club):
 def test_an_ascii_stream_receives_question_marks_of_the_same_width(hostile):
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii")
-    run_session(*hostile, commands=["g routing[2].weights", "q"], stdout=out, columns=80)
+    stdin = io.StringIO("g routing[2].weights\nq\n")
+    run_session(*hostile, stdin=stdin, stdout=out, columns=80)
     text = raw.getvalue().decode("ascii")
     assert "?" in text
     assert max(map(len, text.splitlines())) <= 80
@@ -109,7 +110,7 @@ def test_an_unknown_name_exits_with_2_and_suggests_the_closest(words, error, cap
 
 
 NUMPY_ONLY = """
-import builtins, sys
+import builtins, io, sys
 real = builtins.__import__
 def only_numpy(name, *arguments, **options):
     if name.split(".")[0] in {block!r}:
@@ -119,7 +120,7 @@ builtins.__import__ = only_numpy
 from mindref.study.terminal import print_all_steps, run_session
 from mindref.study.trace import Trace
 trace = Trace.from_json(open({path!r}, encoding="utf-8").read())
-run_session(trace, commands={commands!r}, columns=80)
+run_session(trace, stdin=io.StringIO({commands!r}), columns=80)
 print_all_steps(trace, columns=100)
 print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
 """
@@ -128,6 +129,7 @@ OTHERS = ("rich", "click", "scipy", "numba", "annoy", "safetensors", "hypothesis
 
 def run_with_numpy_only(path, block):
     commands = ["n", "g routing[2].weights", "x w[3, 2]", "d", "?", "1", "g d_S", "x d_S[1, 2]"]
+    commands = "".join(f"{command}\n" for command in commands)
     code = NUMPY_ONLY.format(block=block, path=str(path), commands=commands, heavy=OTHERS)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
