@@ -64,10 +64,6 @@ class StudyOptions:
         "--case-study",
         "Plot couplings and item distributions of users: .svg, .png (extra plot) or .json.",
     )]  # fmt: skip
-    baseline: Annotated[Path | None, click.option(
-        "--baseline", type=settings.FOLDER,
-        help="Run with --interests 1 for comparison in the case study.",
-    )]  # fmt: skip
 
     def outputs(self) -> dict[str, Path]:
         """Return option -> file of the requested outputs."""
@@ -95,7 +91,7 @@ def study_command(options: StudyOptions, **exercise_values: Any) -> int:
     exercise_settings = ExerciseOptions(**exercise_values)
     if exercise_settings.exercise or exercise_settings.exercises:
         option = "--exercise" if exercise_settings.exercise else "--exercises"
-        allowed = {*ExerciseOptions._fields, "data", "baseline"}
+        allowed = {*ExerciseOptions._fields, "data"}
         settings.reject_other_options(option, allowed, "no options about a user")
     code = run_exercise_command(exercise_settings)
     if code is not None:
@@ -122,13 +118,11 @@ def check_study_options(options: StudyOptions) -> None:
     inputs = {"the log of --data": options.data}
     for option, path in options.outputs().items():
         if str(path) != "-":
-            settings.check_output_file(option, path, inputs, [options.run, options.baseline])
+            settings.check_output_file(option, path, inputs, [options.run])
         elif option != "--json":
             raise ConfigError(say(option, "a file", "-"))
     if options.all_ and not options.has_single_view():
         raise ConfigError(say("--all", "--at STEP with it", "none", "--plain prints every step"))
-    if options.baseline is not None and not (options.html or options.case_study):
-        raise ConfigError(say("--baseline", "--html or --case-study with it", "neither"))
     if options.data is not None and options.run is None:
         raise ConfigError(say("--data", "the RUN of the log", "none", "add RUN"))
 
@@ -178,9 +172,7 @@ def write_html(options: StudyOptions, path: Path, folder: Path) -> None:
     from mindref.study.page import write_page
     from mindref.study.page_users import make_page_users
 
-    users = make_page_users(
-        options.run, options.baseline, options.data, options.users, Workspace(folder)
-    )
+    users = make_page_users(options.run, options.data, options.users, Workspace(folder))
     write_page([user.trace for user in users], path, derived=[user.derived for user in users])
     print_stdout(f"wrote {path}: open it in a browser, no network is needed")
 
@@ -190,7 +182,7 @@ def draw_case_study(options: StudyOptions, path: Path) -> None:
     from mindref.study.case_study import numbers as case_study
 
     case_study.check_figure_path(path)
-    world, single = case_study.open_case_models(options.run, options.baseline, options.data)
+    world, single = case_study.open_case_models(options.run, options.data)
     chosen = case_study.make_case_study(world, single, options.users or case_study.RULES)
     case_study.write_case_study(path, chosen)
     print_stdout(f"wrote {path}: {', '.join(each.user for each in chosen.users)}")

@@ -30,7 +30,6 @@ class PageUser(NamedTuple):
 
 def make_page_users(
     run: Path | None,
-    baseline: Path | None,
     data: Path | None,
     users: Sequence[str],
     workspace: Workspace,
@@ -41,7 +40,7 @@ def make_page_users(
     rules choose the same user, the user is in the result once. The data of the overview is in the
     first user. workspace: the learner's exercise files.
     """
-    study_model, single = open_case_models(run, baseline, data)
+    study_model, single = open_case_models(run, data)
     out = []
     selected_users = select_users(study_model, users or default_rules(study_model)[:1] or FIRST[1:])
     for selected in selected_users:

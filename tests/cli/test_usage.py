@@ -212,7 +212,6 @@ EARLY_ERRORS = [
     (f"{CONFORM} --scripts taken/x", "--scripts: expected a writable"),
     (f"{CONFORM} --markdown taken/x", "--markdown: expected a writable"),
     ("study --all", "--all: expected --at STEP with it"),
-    ("study --at 1 --baseline runs/001", "--baseline: expected --html or --case-study with it"),
     ("study --data log.csv --at 1", "--data: expected the RUN of the log"),
     ("study --exercise squash --at 1", "--exercise: expected no options about a user, got --at"),
     ("study --user wrong --exercises", "--exercises: expected no options about a user, got --user"),

@@ -22,7 +22,6 @@ from mindref.study.case_study.numbers import (
 from mindref.study.models.study_model import choose_user, open_built_in_model
 from mindref.study.models.user_rules import split_last
 from tests.assertions import nonempty
-from tests.study.pairs import change_settings
 
 MODEL, SINGLE = open_case_models(None)
 STUDY = make_case_study(MODEL, SINGLE, top=10)
@@ -148,21 +147,16 @@ def test_cosine_needs_two_interests_and_purity_needs_groups():
     table = case_plot.controls_table(shown)
     assert "purity" not in table
     assert "purity" in case_plot.controls_table(STUDY.users[0])
-    assert study.notes == [module.NO_BASELINE]
+    assert study.notes == [module.NO_SINGLE]
     assert shown.lists[0].commonest == ""
 
 
-def test_a_baseline_must_be_comparable():
-    with pytest.raises(ConfigError, match="baseline x: expected one interest, got 4"):
-        module.check_baseline(MODEL, MODEL, "x")
-    other = SINGLE._replace(user_ids=["nobody", *SINGLE.user_ids[1:]])
-    with pytest.raises(ConfigError, match="baseline x: expected the log of the run, got another"):
-        module.check_baseline(MODEL, other, "x")
-    module.check_baseline(MODEL, SINGLE, "x")
-    assert "has the same settings" in STUDY.notes[0]
-    notes = module.setting_differences(MODEL, change_settings(SINGLE, steps=7, sigma=0.25))
-    assert "sigma 0.25 instead of 0.5" in notes[0]
-    assert "steps 7 instead of 400" in notes[0]
+def test_the_single_vector_model_of_the_built_in_model_differs_in_one_setting():
+    config, other = (x.model.config.to_dict() for x in (MODEL, SINGLE))
+    assert {name for name in config if config[name] != other[name]} == {"interests"}
+    assert SINGLE.item_ids == MODEL.item_ids
+    assert SINGLE.user_ids == MODEL.user_ids
+    assert STUDY.notes == [module.SAME_SETTINGS]
 
 
 def test_invalid_users_and_list_lengths_raise():

@@ -15,4 +15,4 @@ def test_a_log_without_three_interactions_of_a_user_gives_a_message(monkeypatch,
     models = model._replace(histories=short), None
     monkeypatch.setattr(page_users, "open_case_models", lambda *paths: models)
     with pytest.raises(DataError, match="expected one with 3 behaviours"):
-        page_users.make_page_users(None, None, None, [], Workspace(tmp_path))
+        page_users.make_page_users(None, None, [], Workspace(tmp_path))

@@ -41,10 +41,8 @@ from mindref.study.models.user_rules import ChosenUser, split_last, target_ranks
 RULES = ("most-separated", "least-separated")  # two users, as in the paper
 LIST_LENGTH = 5  # unseen items of a list; the built-in model has ten films of each genre
 FORMATS = (".svg", ".png", ".json")
-NO_BASELINE = (
-    "no single-vector model for comparison: train a run with the same settings and --interests 1,"
-    " and pass it as --baseline"
-)
+NO_SINGLE = "only the built-in model has a single-vector model for comparison"
+SAME_SETTINGS = "the single-vector model has the same settings except interests = 1"
 
 
 @dataclass(frozen=True)
@@ -105,33 +103,14 @@ class CaseStudy:
 
 
 def open_case_models(
-    run: Path | None, baseline: Path | None = None, data: Path | None = None
+    run: Path | None, data: Path | None = None
 ) -> tuple[StudyModel, StudyModel | None]:
-    """Return the model of a run, or the built-in model, and its single-vector model.
+    """Return the model of a run, or the built-in model and its single-vector model.
 
-    Raises ConfigError for a baseline of several interests or of another log, RunError, DataError.
+    Raises RunError, DataError.
     """
-    study_model = open_study_model(run, data)
-    if run is None and baseline is None:
-        return study_model, open_built_in_model(SINGLE_INTEREST)
-    if baseline is None:
-        return study_model, None
-    single = open_study_model(baseline, data)
-    check_baseline(study_model, single, str(baseline))
-    return study_model, single
-
-
-def check_baseline(study_model: StudyModel, single: StudyModel, baseline_name: str) -> None:
-    """Raise ConfigError unless the baseline has one interest and the users and items of the run."""
-    count = single.model.config.interests
-    subject = f"baseline {baseline_name}"
-    if count != 1:
-        todo = "pass a run that was trained with --interests 1"
-        raise ConfigError(say(subject, "one interest", count, todo))
-    ids, other = ((list(x.item_ids), list(x.user_ids)) for x in (study_model, single))
-    if ids != other:
-        todo = "train it on the log of the run"
-        raise ConfigError(say(subject, "the log of the run", "another log", todo))
+    single = None if run else open_built_in_model(SINGLE_INTEREST)
+    return open_study_model(run, data), single
 
 
 def make_case_study(
@@ -157,20 +136,9 @@ def study_users(
     top: int = LIST_LENGTH,
 ) -> CaseStudy:
     """Return the case study of chosen users."""
-    notes = [NO_BASELINE] if single is None else setting_differences(study_model, single)
+    notes = [NO_SINGLE if single is None else SAME_SETTINGS]
     users = [study_user(study_model, single, user, rule, top) for user, rule in chosen]
     return CaseStudy(study_model.name, study_model.model.config.to_dict(), top, users, notes)
-
-
-def setting_differences(study_model: StudyModel, single: StudyModel) -> list[str]:
-    """Return a note on settings of the baseline that differ from the run."""
-    run_config, other = (w.model.config.to_dict() for w in (study_model, single))
-    free = {"interests", "backend"}
-    names = [name for name in run_config if name not in free and run_config[name] != other[name]]
-    if not names:
-        return ["the single-vector model has the same settings except interests = 1"]
-    pairs = ", ".join(f"{name} {other[name]} instead of {run_config[name]}" for name in names)
-    return [f"the single-vector model has other different settings: {pairs}"]
 
 
 def study_user(

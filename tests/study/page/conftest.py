@@ -55,7 +55,7 @@ def rich(derived, trace, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def default_users(tmp_path_factory):
-    return make_page_users(None, None, None, (), Workspace(tmp_path_factory.mktemp("none")))
+    return make_page_users(None, None, (), Workspace(tmp_path_factory.mktemp("none")))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ RULES = ["most-separated", "longest"]  # traced; the overview has a third user
 @pytest.fixture(scope="module")
 def two_users(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    users = make_page_users(None, None, None, RULES, Workspace(folder / "none"))
+    users = make_page_users(None, None, RULES, Workspace(folder / "none"))
     write_page([x.trace for x in users], folder / "m.html", derived=[x.derived for x in users])
     return folder / "m.html"
 
