@@ -27,7 +27,6 @@ TABS.retrieval = ({ derived }) => {
       all.map((list) => card(list, list === caseStudy.single)),
     ),
     distribution(all),
-    overlap(caseStudy.lists),
     (caseStudy.notes ?? []).map((note) => h("p.note", note)),
   ];
 };
@@ -98,16 +97,4 @@ function counted(list, low) {
     bins.set(index, (bins.get(index) ?? 0) + 1);
   }
   return [...bins].sort((a, b) => a[0] - b[0]).map(([index, n]) => [low + (index + 0.5) * BIN, n]);
-}
-
-function overlap(lists) {
-  if (lists.length < 2) return null;
-  const sets = lists.map((list) => new Set(list.items.map((item) => item.title)));
-  const shared = (a, b) => [...a].filter((title) => b.has(title)).length;
-  const rows = sets.map((a, j) => [lists[j].name, ...sets.map((b) => shared(a, b))]);
-  return plainTable(
-    "Films that two lists have in common",
-    ["", ...lists.map((list) => list.name)],
-    rows,
-  );
 }
