@@ -1,4 +1,4 @@
-"""The kinds of invariants and their residuals; the page evaluates the same kinds.
+"""The kinds of invariants and their residuals.
 
 sums     sums over a letter equal a number, in the rows of a mask
 zero     0 where a mask is false                 between  every number in a range

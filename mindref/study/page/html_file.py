@@ -27,7 +27,7 @@ STYLES = (
 SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
-    "squash_lengths", "invariants", "prediction", "inspector", "editor", "folds", "step", "flow",
+    "squash_lengths", "prediction", "inspector", "editor", "folds", "step", "flow",
     "step_list", "self_check", "tabs", "views", "plane", "interest_colours", "picture_routing",
     "picture_text", "picture_layout", "shapes", "picture", "weight_bars", "overview_controls",
     "overview", "replay", "eight_rows", "eight_drawings", "eight_numbers", "eight_texts",

@@ -84,14 +84,12 @@ function renamed(step, names, renumber, changed) {
     changed.add(out.name);
     return out;
   });
-  const invariants = step.invariants.map((x) => ({ ...x, check: walk(x.check, "of") }));
   return {
     ...step,
     id,
     number: step.number === null ? null : renumber(step.number),
     equation,
     outputs,
-    invariants,
     inputs: step.inputs.map(change),
   };
 }
