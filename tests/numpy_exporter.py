@@ -26,17 +26,13 @@ class Writer:
         self.spoil = spoil
         self.parts: UserTower | None = None
 
-    def require(self, kind: str) -> dict[str, str]:
-        """Return the versions of what it needs."""
-        return {"numpy": np.__version__}
-
-    def write(self, kind: str, parts: UserTower, folder: Path) -> dict[str, Any]:
+    def write(self, parts: UserTower, folder: Path) -> dict[str, Any]:
         """Write a file, and keep the parts."""
         self.parts = parts
         (folder / FILE).write_bytes(b"a tower")
         return {"file": FILE}
 
-    def open_file(self, kind: str, path: Path) -> Callable[..., Answers]:
+    def open_file(self, path: Path) -> Callable[..., Answers]:
         """Return a function from arrays to arrays."""
         assert path.read_bytes() == b"a tower"
         parts = self.parts

@@ -143,7 +143,7 @@ def calls(trained, tmp_path, monkeypatch):
             "form": "tsv", "shard": None, "block": 20,
         }),
         "export_run": (export_run, {
-            "run": run, "kind": "onnx", "output": tmp_path / "out", "users": 3, "data": None,
+            "run": run, "output": tmp_path / "out", "users": 3, "data": None,
         }),
         "export_vectors": (export_vectors, {
             "run": run, "output": tmp_path / "vectors", "form": "npy", "all_users": False,
@@ -157,8 +157,6 @@ def calls(trained, tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-UNTESTED = {("export_run", "kind")}
-"""The export loads onnxruntime, which takes seconds, before other arguments are tested."""
 NAMES = (
     "MIND", "Recommender", "fit", "fit of a file", "save", "interests", "recommend",
     "recommend_many", "evaluate", "with_log", "similar_items", "set_params", "MIND.load", "load",
@@ -166,7 +164,6 @@ NAMES = (
     "load_backend", "read_log", "from_arrays", "from_dataframe", "evaluate_run", "recall_lists",
     "recall_all", "export_run", "export_vectors", "build_index", "open_index",
 )  # fmt: skip
-EXPORT = "mindref.recommender.export.export_run"
 RECALLED = "tests.list_requests.recalled"  # makes a ListRequest, whose fields are checked
 SET_PARAMS = "mindref.recommender.Recommender.set_params"
 
@@ -194,8 +191,6 @@ def test_a_wrong_argument_is_an_error_of_mindref_or_has_a_result(calls, name):
     function, right = calls[name]
     wrong = []
     for parameter in right:
-        if (name, parameter) in UNTESTED:
-            continue
         for value in WRONG:
             got = outcome(function, {**right, parameter: value})
             wrong += [f"{parameter}={value_text(value, quoted=True)}: {got}"] if got else []
@@ -279,13 +274,12 @@ def checked_functions():
 def test_each_parameter_of_each_checked_function_has_a_call(calls):
     called = {}
     assert set(calls) == set(NAMES)
-    for name, (function, keywords) in calls.items():
+    for function, keywords in calls.values():
         function = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
         label = f"{function.__module__}.{function.__qualname__}"
-        parameters = {x for x in keywords if (name, x) not in UNTESTED}
-        called.setdefault(label, set()).update(parameters)
+        called.setdefault(label, set()).update(keywords)
     missing = {name: x - called.get(name, set()) for name, x in checked_functions().items()}
-    assert {name: x for name, x in missing.items() if x} == {EXPORT: {"kind"}}
+    assert {name: x for name, x in missing.items() if x} == {}
     assert called.keys() - checked_functions().keys() == {SET_PARAMS, RECALLED}
 
 

@@ -11,15 +11,14 @@ import click
 from mindref.cli import run_settings, settings
 from mindref.cli.streams import print_json, print_stderr, print_stdout
 
-KINDS = ("onnx",)
-VECTORS = "vectors"
+ONNX, VECTORS = KINDS = ("onnx", "vectors")
 FORMATS = ("parquet", "npy")
 
 
 @click.command("export", short_help="Write a run as files for serving without mindref.")
 @click.argument("run", type=settings.FOLDER)
 @click.option(
-    "--to", "kind", type=click.Choice([*KINDS, VECTORS]), required=True,
+    "--to", "kind", type=click.Choice(KINDS), required=True,
     help="User tower as ONNX, or vectors for other search engines.",
 )  # fmt: skip
 @click.option(
@@ -90,7 +89,7 @@ def export_command(
         from mindref.recommender.export import ExportDiffers, export_run
 
         try:
-            result = export_run(run, kind, output, users=users, data=data)
+            result = export_run(run, output, users=users, data=data)
         except ExportDiffers as error:
             print_stderr(str(error))
             if as_json:

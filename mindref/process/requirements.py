@@ -79,7 +79,6 @@ INSTALL_MINDREF = "in a checkout of mindref: pip install ."
 REINSTALL_MINDREF = f"in a checkout of mindref: {reinstall_libraries('.')}"
 
 
-def install_backend(folder: str, *libraries: str) -> str:
-    """Return the command that installs a package of backends/, for example `torch[export]`."""
-    words = "".join(f" '{library}'" for library in libraries)
-    return f"in a checkout of mindref: pip install . './backends/{folder}'{words}"
+def install_backend(folder: str) -> str:
+    """Return the command that installs a package of backends/, for example `torch`."""
+    return f"in a checkout of mindref: pip install . './backends/{folder}'"

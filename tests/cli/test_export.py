@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib import metadata
 
 import numpy as np
 import pytest
@@ -29,30 +28,16 @@ SPOILT = {
 }
 
 
-def register_exporter(monkeypatch, module, *kinds):
-    """Register a module as the only exporter of some kinds; None: a missing module."""
-    monkeypatch.setattr(export, "BUILT_IN", {})
-    real = metadata.entry_points
-    offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
-
-    def entry_points(**asked):
-        return offered if asked.get("group") == export.GROUP else real(**asked)
-
-    monkeypatch.setattr(metadata, "entry_points", entry_points)
-    monkeypatch.setitem(sys.modules, "a_writer", module)
-
-
 @pytest.fixture
 def writer(monkeypatch):
     """A fake exporter that replaces the framework's."""
     fake = Writer()
-    register_exporter(monkeypatch, fake, *export.KINDS)
+    monkeypatch.setattr(export, "load_exporter", lambda: (fake, {"numpy": np.__version__}))
     return fake
 
 
 def test_kinds_and_tolerance_equal_those_of_the_library_and_the_specification():
     assert command.KINDS == export.KINDS
-    assert set(export.INSTALL) == set(export.NEEDED) == set(export.KINDS)
     assert same_math("float32") == export_check.FLOAT32
 
 
@@ -92,16 +77,6 @@ def test_files_are_in_the_run_by_default(cli, run, writer):
     assert manifest["checked"]["agrees"]
     for name, file in manifest["files"].items():
         assert file["bytes"] == (folder / name).stat().st_size
-
-
-@pytest.mark.parametrize("kinds", [(), export.KINDS], ids=["no package", "no framework"])
-def test_a_missing_framework_is_reported_with_the_package(kinds, cli, run, monkeypatch):
-    name = "onnx"
-    register_exporter(monkeypatch, None, *kinds)
-    error_text = cli.error_line("export", run, "--to", name)
-    assert f"--to {name}: expected {export.NEEDED[name]}, got " in error_text
-    assert f"; {export.INSTALL[name]}\n" in error_text
-    assert not (run / f"export-{name}").exists()
 
 
 @pytest.mark.rules("onnx-R11")

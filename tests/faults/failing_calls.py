@@ -20,7 +20,6 @@ import pytest
 from mindref.cli import main as command
 from mindref.kernels import backend  # noqa: F401  # imported once, before the forks
 from mindref.recommender import export
-from tests.cli.test_export import register_exporter
 from tests.faults.commands import READING
 from tests.numpy_exporter import Writer
 
@@ -129,7 +128,7 @@ def run_command(folder: str, words: list[str], at: int, mode: str, scratch: Path
         os.chdir(folder)
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(scratch / name, os.O_WRONLY | os.O_CREAT), number)
-        register_exporter(pytest.MonkeyPatch(), Writer(), *export.KINDS)
+        pytest.MonkeyPatch().setattr(export, "load_exporter", lambda: (Writer(), {}))
         calls.install()
         command(words)
     except SystemExit as end:

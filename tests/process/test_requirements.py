@@ -47,7 +47,7 @@ def test_no_file_names_an_unpublished_distribution_to_install():
         "pip install . mindref-jax>=1",
     ):
         assert len(unpublished(text)) == 1
-    assert unpublished("pip install . './backends/torch[export]' -e '.[test]' 'torch>=2.9'") == []
+    assert unpublished("pip install . './backends/torch' -e '.[test]' 'torch>=2.9'") == []
 
 
 def test_the_hint_of_an_extra_names_its_libraries():
@@ -90,8 +90,8 @@ def test_the_hints_of_libraries_and_backends():
         "pip uninstall annoy-mm annoy, then"
         " CXX=g++ pip install --no-cache-dir --no-binary annoy annoy"
     )
-    expected = "in a checkout of mindref: pip install . './backends/torch[export]'"
-    assert requirements.install_backend("torch[export]", "x>=2") == f"{expected} 'x>=2'"
+    expected = "in a checkout of mindref: pip install . './backends/torch'"
+    assert requirements.install_backend("torch") == expected
 
 
 def test_without_metadata_the_hint_names_the_checkout(monkeypatch):

@@ -170,11 +170,11 @@ def test_export_rejects_a_family_that_the_exporter_does_not_write(
     model, families, message, run_of, tmp_path, monkeypatch
 ):
     exporter = SimpleNamespace(FAMILIES=families)
-    monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (exporter, {}))
+    monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda: (exporter, {}))
     run = run_of(model=model)
     monkeypatch.setattr(ServedModel, "load", lambda *words, **named: pytest.fail("was loaded"))
     with pytest.raises(ConfigError, match=rf"export .*: expected a run of the model .*{message}"):
-        export_run(run, "onnx", tmp_path / "out")
+        export_run(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -59,7 +59,7 @@ def folder_of(tmp_path_factory):
     def write(options):
         folder = tmp_path_factory.mktemp(options)
         model, rows, _ = reference_interests(options)
-        onnx_export.write("onnx", user_tower(model, rows.shape[1]), folder)
+        onnx_export.write(user_tower(model, rows.shape[1]), folder)
         return folder
 
     return write
@@ -68,7 +68,7 @@ def folder_of(tmp_path_factory):
 @pytest.fixture
 def open_options(folder_of):
     """A function from options to the tower of their file."""
-    return lambda options: onnx_export.open_file("onnx", folder_of(options) / onnx_export.FILE)
+    return lambda options: onnx_export.open_file(folder_of(options) / onnx_export.FILE)
 
 
 def test_the_options_have_every_family():
@@ -180,7 +180,7 @@ def test_initial_logits_are_in_the_file_unless_all_are_zero(folder_of):
 @pytest.mark.parametrize("options", ["recommended", "youtube"])
 def test_a_file_is_reproducible_and_contains_no_local_paths(options, folder_of, tmp_path):
     model, rows, _ = reference_interests(options)
-    onnx_export.write("onnx", user_tower(model, rows.shape[1]), tmp_path)
+    onnx_export.write(user_tower(model, rows.shape[1]), tmp_path)
     first, second = (folder / onnx_export.FILE for folder in (folder_of(options), tmp_path))
     assert first.read_bytes() == second.read_bytes()
     for folder in (Path(__file__).parents[2], Path(onnx.__file__).parent, tmp_path):
@@ -192,15 +192,13 @@ def test_constants_beyond_the_limit_are_in_a_second_file(monkeypatch, tmp_path):
     model, rows, _ = reference_interests("recommended")
     parts = user_tower(model, rows.shape[1])
     monkeypatch.setattr(onnx_export, "LARGEST", parts.items.nbytes)
-    onnx_export.write("onnx", parts, tmp_path)
+    onnx_export.write(parts, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {onnx_export.FILE, f"{onnx_export.FILE}.data"}
     assert parts.items.tobytes() in (tmp_path / f"{onnx_export.FILE}.data").read_bytes()
     assert parts.items.tobytes() not in (tmp_path / onnx_export.FILE).read_bytes()
     onnx.checker.check_model(tmp_path / onnx_export.FILE, full_check=True)
-    assert_file_matches_reference(
-        onnx_export.open_file("onnx", tmp_path / onnx_export.FILE), "recommended"
-    )
+    assert_file_matches_reference(onnx_export.open_file(tmp_path / onnx_export.FILE), "recommended")
 
 
 def example_parts(example):
@@ -216,8 +214,8 @@ def example_parts(example):
 @pytest.mark.rules("onnx-R1", "onnx-R3")
 def test_the_worked_example_is_computed(tmp_path):
     (example,) = spec_pages.examples("onnx")
-    onnx_export.write("onnx", example_parts(example), tmp_path)
-    file = onnx_export.open_file("onnx", tmp_path / onnx_export.FILE)
+    onnx_export.write(example_parts(example), tmp_path)
+    file = onnx_export.open_file(tmp_path / onnx_export.FILE)
     interests, active = file(np.array(example["history"]), np.array(example["mask"]))
     np.testing.assert_allclose(interests, example["interests"], rtol=0, atol=1e-6)
     assert active.tolist() == example["active"]
@@ -228,7 +226,7 @@ def test_the_program_of_the_guide_returns_the_lists_of_recall(tmp_path, monkeypa
     settings = {"steps": 20, "batch": 32, "negatives": 32, "width": 8, "backend": "numpy"}
     model = mindref.Recommender(**settings)
     model.fit(tmp_path / "shop.inter", run=tmp_path / "run")
-    export_run(tmp_path / "run", "onnx", tmp_path / "served", users=50)
+    export_run(tmp_path / "run", tmp_path / "served", users=50)
     page = Path(__file__).parents[2] / ".site" / "pages" / "guide" / "export.md"
     programs = re.findall(r"```python run\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     (program,) = [text for text in programs if "import onnxruntime" in text]

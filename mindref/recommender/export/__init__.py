@@ -5,7 +5,7 @@
     items.tsv           external id, dense id, count, title; the dense id is the row of the matrix
     export.json         description of the files, their sha256, and the scoring rule
 
-An exporter of BUILT_IN, or a plugin, writes the tower.
+mindref.recommender.export.onnx writes the tower.
 The file is run and compared with the reference before the folder gets its name.
 
 Vectors of items, and with `all_users` interests and histories, are for other engines. The files are
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +49,11 @@ from mindref.run.items import Items
 from mindref.run.vector_files import FORMATS, TABLES, VectorTables, check_vector_format
 from mindref.shapes import Array
 
-KINDS = ("onnx",)
-VECTORS = "vectors"  # kind
+ONNX, VECTORS = KINDS = ("onnx", "vectors")
 FORMAT = 1  # of export.json; incremented by incompatible changes
 MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
 NOTES = "README.md"  # serving-R8: the user may add it to a folder
-GROUP = "mindref.exporters"
-"""Entry points, one per kind: modules with `FAMILIES`, `require`, `write` and `open_file`."""
-
-BUILT_IN = {"onnx": "mindref.recommender.export.onnx"}
-"""Kind -> module of this package; an entry point cannot replace it."""
-
-NEEDED = {"onnx": "onnx and onnxruntime"}
-INSTALL = {"onnx": install_extra("onnx")}
+INSTALL = install_extra("onnx")
 
 
 class ExportDiffers(MindrefError):
@@ -77,16 +68,18 @@ class ExportDiffers(MindrefError):
 
 @check_arguments
 def export_run(
-    run: Path, kind: str, output: Path, *, users: Count = 1000, data: Path | None = None
+    run: Path, output: Path, *, users: Count = 1000, data: Path | None = None
 ) -> dict[str, Any]:
-    """Write the model of a run for serving into a new folder; return the content of export.json.
+    """Write the user tower and the items of a run as ONNX; return the content of export.json.
+
+    output: a new or empty folder.
 
     The file is compared with the reference on `users` users of the log. data: new path of the log.
     If the log cannot be read, histories are drawn. The result also has `warnings` for the user.
-    Raises BackendError without the framework, and RunError for a damaged run or a folder in use.
-    Raises ExportDiffers if the results of the file differ from the reference.
+    Raises BackendError without onnx or onnxruntime; RunError for a damaged run or a folder in use;
+    ExportDiffers if the results of the file differ from the reference.
     """
-    writer, versions = load_exporter(kind)
+    writer, versions = load_exporter()
     config = checkpoint.load_config(run)[0]
     require_tower(config, f"export {run}", writer.FAMILIES)
     served = ServedModel.load(run, data=data)
@@ -96,11 +89,11 @@ def export_run(
         words = {"format": array_files.FORMAT, "step": served.step}
         array_files.save_arrays(folder / ITEMS, {"items": to_float32(served.item_vectors)}, words)
         catalogue.write_items(folder / IDS, *servable_items(served))
-        with exporter_errors(kind):
-            written = writer.write(kind, parts, folder)
-            opened = writer.open_file(kind, folder / written["file"])
+        with exporter_errors():
+            written = writer.write(parts, folder)
+            opened = writer.open_file(folder / written["file"])
         checked_users = sample_checked_users(served, users)
-        with exporter_errors(kind):
+        with exporter_errors():
             verdict = check_export(opened, model, checked_users)
         if not verdict.agrees:  # onnx-R10
             raise ExportDiffers(verdict)
@@ -116,7 +109,7 @@ def export_run(
             **run_entry(run, served),
             "checked": verdict._asdict(),
         }
-        facts = seal_manifest(folder, kind, entries, versions)
+        facts = seal_manifest(folder, ONNX, entries, versions)
     if parts.routes and served.model.config.logits == "per_call":  # a file cannot draw
         warnings += [
             "the run draws initial logits anew for every request; the file has the keyed ones"
@@ -234,25 +227,19 @@ def seal_manifest(
     return files.write_sealed(folder / MANIFEST, facts, files.FEWER)
 
 
-def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
-    """Return the module that writes towers, and the versions of its dependencies for this kind."""
+def load_exporter() -> tuple[Any, dict[str, str]]:
+    """Return the module that writes ONNX, and the versions of the packages that it needs."""
     try:
-        if kind in BUILT_IN:
-            writer: Any = import_module(BUILT_IN[kind])
-        else:
-            entries = {x.name: x for x in metadata.entry_points(group=GROUP)}
-            if kind not in entries:
-                raise ImportError(f"no package offers {kind!r} as an entry point of {GROUP}")
-            writer = entries[kind].load()
-        return writer, writer.require(kind)  # onnx-R11
+        from mindref.recommender.export import onnx
+
+        return onnx, onnx.require()  # onnx-R11
     except ImportError as error:
         got = f"{type(error).__name__}: {error}"
-        needed = NEEDED.get(kind, "a kind that an installed package writes")
-        raise BackendError(say(f"--to {kind}", needed, got, INSTALL.get(kind, ""))) from error
+        raise BackendError(say(f"--to {ONNX}", "onnx and onnxruntime", got, INSTALL)) from error
 
 
 @contextmanager
-def exporter_errors(kind: str) -> Iterator[None]:
+def exporter_errors() -> Iterator[None]:
     """Convert an error of a framework into a BackendError; not MemoryError or a full disk."""
     try:
         yield
@@ -263,8 +250,8 @@ def exporter_errors(kind: str) -> Iterator[None]:
             # faults-R1: without the name of a file, the caller names the output folder
             raise OSError(error.errno, error.strerror) from error
         got = " ".join(f"{type(error).__name__}: {error}".split())
-        todo = f"another version may do; {INSTALL.get(kind, '')}"
-        raise BackendError(say(f"--to {kind}", "a file that runs", got, todo)) from error
+        todo = f"another version may do; {INSTALL}"
+        raise BackendError(say(f"--to {ONNX}", "a file that runs", got, todo)) from error
 
 
 def tower_signature(parts: UserTower) -> dict[str, object]:

@@ -49,14 +49,14 @@ PAGE = 4096  # offsets in the file of constants are multiples, so that runtimes 
 TYPES = {"int64": TensorProto.INT64, "bool": TensorProto.BOOL, "float32": TensorProto.FLOAT}
 
 
-def require(kind: str) -> dict[str, str]:
+def require() -> dict[str, str]:
     """Return the versions of the packages. Raises ImportError if one is missing."""
     for name in NEEDS:
         importlib.import_module(name)
     return {name: metadata.version(name) for name in NEEDS}
 
 
-def write(kind: str, parts: UserTower, folder: Path) -> dict[str, object]:
+def write(parts: UserTower, folder: Path) -> dict[str, object]:
     """Write the user tower into a folder; return the file, the versions of ONNX and the nodes.
 
     Constants of more than LARGEST bytes are written to a second file in the same folder.
@@ -70,7 +70,7 @@ def write(kind: str, parts: UserTower, folder: Path) -> dict[str, object]:
     return {"file": FILE, "opset": OPSET, "ir_version": IR_VERSION, "nodes": nodes}
 
 
-def open_file(kind: str, path: Path) -> RunTower:
+def open_file(path: Path) -> RunTower:
     """Return the tower of a file as a function of arrays, run by ONNX Runtime on the CPU."""
     runtime = importlib.import_module("onnxruntime")
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
