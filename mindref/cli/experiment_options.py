@@ -128,7 +128,7 @@ class ExperimentRequest:
         source = Source.of(options.data, self.reading)
         loaded = source.read(self.config)
         if not quiet:
-            print_reading(loaded.log, exclude_seen=options.exclude_seen)
+            print_reading(loaded.log, exclude_seen=options.exclude_seen, protocol=self.protocol)
         stop = StopRequest()
 
         def watch(config: Config, step: int) -> AbstractContextManager[Hooks]:

@@ -41,7 +41,7 @@ def new_trainer(
     check_usable(plan.config, backend, several=ranks.several)
     loaded = plan.source.read(plan.config)
     if ranks.first:
-        print_reading(loaded.log, exclude_seen=plan.exclude_seen)
+        print_reading(loaded.log, exclude_seen=plan.exclude_seen, protocol=plan.protocol)
     trainer = Trainer(replace(plan, run=run), loaded, backend=backend, ranks=ranks)
     trainer.check_alike()
     if plan.start is not None and not quiet and ranks.first:
@@ -77,7 +77,7 @@ def print_dry_run(
         plan.start.check_items(loaded.log)
     if not ranks.first:
         return
-    print_reading(loaded.log, exclude_seen=plan.exclude_seen)
+    print_reading(loaded.log, exclude_seen=plan.exclude_seen, protocol=plan.protocol)
     description = replace(plan, run=run).describe(loaded, backend.name)  # faults-R21
     if as_json:
         print_json(description)

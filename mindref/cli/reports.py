@@ -73,10 +73,11 @@ def print_history_table(buckets: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def report_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return model, warnings, metrics by ties, interest statistics, untrained items and counts."""
+    """Return model, warnings, targets, ties, interest statistics, untrained items and counts."""
     return [
         *model_lines(report),
         *(f"Warning: {line}" for line in report["baseline_warnings"]),
+        *target_lines(report.get("targets", 0), report["cases"]),
         *tie_lines(report["by_tie"]),
         *interests_lines(report["interests"]),
         *untrained_lines(report["untrained"]),
@@ -89,6 +90,13 @@ def model_lines(report: Mapping[str, Any]) -> list[str]:
     if "train_mind" not in report:
         return []
     return [f"model: {report['model']}; to train MIND itself: {report['train_mind']}"]  # model-R66
+
+
+def target_lines(targets: int, cases: int) -> list[str]:
+    """Return the mean number of targets of a case; an empty list if no case has several."""
+    if targets <= cases:
+        return []
+    return [f"{targets:,} targets in {cases:,} cases: {targets / cases:.1f} in a case on average"]
 
 
 def tie_lines(groups: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -56,7 +56,8 @@ class TrainOptions:
     protocol: Annotated[str | None, click.option(
         "--split", "protocol", type=click.Choice(PROTOCOLS),
         help="Protocol that splits the log into training, validation and test data (specs/data.md);"
-        " none: all interactions are training data, and nothing is evaluated [default:"
+        " last_basket: all items of a user's last time are targets; none: all interactions are"
+        " training data, and nothing is evaluated [default:"
         " leave_last_out; with --preset paper: paper].",
     )]  # fmt: skip
     exclude_seen: Annotated[bool | None, click.option(

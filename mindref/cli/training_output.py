@@ -273,7 +273,7 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
     return f"ended at step {summary['steps']}: {reason}"
 
 
-def print_reading(log: InteractionLog, *, exclude_seen: bool = True) -> None:
+def print_reading(log: InteractionLog, *, exclude_seen: bool, protocol: str) -> None:
     """Print the numbers of read, damaged and skipped lines, and hints, on standard error."""
     from mindref.data.readers.advice import reading_hints
 
@@ -287,5 +287,5 @@ def print_reading(log: InteractionLog, *, exclude_seen: bool = True) -> None:
     if log.times is None:
         print_stderr("  no times: the interactions of a user are in the order of the file")
     print_stderr(*(f"  damaged: {line}" for line in log.bad_lines))
-    hints = reading_hints(log, exclude_seen=exclude_seen, is_command=True)  # data-R88
-    print_stderr(*(f"  hint: {hint}" for hint in hints))
+    hints = reading_hints(log, exclude_seen=exclude_seen, protocol=protocol, is_command=True)
+    print_stderr(*(f"  hint: {hint}" for hint in hints))  # data-R88

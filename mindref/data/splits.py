@@ -1,8 +1,7 @@
 """Split a log into training sequences and evaluation cases (specs/data.md, Splits).
 
-Four protocols cut the sequence of a user at a position: `leave_last_out`, `paper`, `comirec` and
-`global_time`. The protocol `none` holds nothing out. The log has sorted the interactions by time,
-ties in file order.
+A protocol cuts the sequence of a user at a position. The protocol `none` holds nothing out. The log
+has sorted the interactions by time, ties in file order.
 """
 
 from __future__ import annotations
@@ -13,12 +12,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.protocols import NO_SPLIT, PROTOCOLS
 from mindref.errors import ConfigError, DataError, say
 
-MIN_INTERACTIONS = 3  # of a user whose last interactions are held out
+MIN_BASKETS = 3  # or interactions, of a user whose last ones are held out
 
 
 class EvaluationCases(NamedTuple):
@@ -52,6 +52,8 @@ def make_split(protocol: str, log: InteractionLog, rng: np.random.Generator) -> 
         return split_paper(log, rng)
     if protocol == "comirec":
         return split_comirec(log, rng)
+    if protocol == "last_basket":
+        return split_last_basket(log)
     if protocol == NO_SPLIT:
         return split_none(log)
     raise ConfigError(say("split", " or ".join(PROTOCOLS), repr(protocol)))
@@ -60,22 +62,31 @@ def make_split(protocol: str, log: InteractionLog, rng: np.random.Generator) -> 
 def split_leave_last_out(log: InteractionLog) -> Split:
     """Test on the last interaction of each user, validate on the last but one.
 
-    Spec: data. All interactions of a user with fewer than `MIN_INTERACTIONS` are training data.
+    Spec: data. All interactions of a user with fewer than `MIN_BASKETS` are training data.
     Errors: `DataError` if no user has enough interactions.
     """
-    lengths = log.interactions.lengths
-    users_with_targets = np.flatnonzero(lengths >= MIN_INTERACTIONS)
-    _require_users(len(users_with_targets), f"a user with {MIN_INTERACTIONS} interactions or more")
-    users = np.arange(len(lengths), dtype=np.int64)
-    train_lengths = np.where(lengths >= MIN_INTERACTIONS, lengths - 2, lengths)  # data-R28
-    last = lengths[users_with_targets] - 1
-    return Split(
-        users,
-        log.interactions.slice(users, np.zeros_like(train_lengths), train_lengths),
-        _make_cases(log.interactions, users_with_targets, last - 1, last),  # data-R26
-        _make_cases(log.interactions, users_with_targets, last, last + 1),  # data-R27
-        "leave_last_out",
-    )
+    is_start = np.ones(len(log.interactions.values), dtype=bool)
+    return _split_last(log.interactions, is_start, "interactions", "leave_last_out")
+
+
+def split_last_basket(log: InteractionLog) -> Split:
+    """Test on the items of the last basket of each user, validate on the basket before it.
+
+    Spec: data. A basket is the interactions of a user at one time. All interactions of a user with
+    fewer than `MIN_BASKETS` baskets are training data.
+    Errors: `DataError` for a log without times or without a basket of several interactions, or if
+    no user has enough baskets.
+    """
+    rows, got = log.interactions, "no times"
+    is_start = np.ones(len(rows.values), dtype=bool)
+    if log.times is not None:
+        got = "times that are all different"
+        is_start[1:] = np.diff(log.times) != 0
+        is_start[rows.offsets[:-1][rows.lengths > 0]] = True
+    if is_start.all():  # data-R97
+        expected = "at least two interactions of a user at one time, which are a basket"
+        raise DataError(say("last_basket", expected, got, "use leave_last_out"))
+    return _split_last(rows, is_start, "baskets", "last_basket")
 
 
 def split_paper(log: InteractionLog, rng: np.random.Generator) -> Split:
@@ -153,6 +164,28 @@ def first_occurrences(rows: Ragged) -> Ragged:
 def round_half_up(number: Fraction) -> int:
     """Return the nearest integer, halves rounded up."""
     return math.floor(number + Fraction(1, 2))
+
+
+def _split_last(rows: Ragged, is_start: npt.NDArray[np.bool_], unit: str, protocol: str) -> Split:
+    """Return the split that holds out the last two units of each user, for `MIN_BASKETS` units.
+
+    is_start (E,): whether an interaction is the first of a unit, which `unit` names.
+    """
+    starts = Ragged(rows.offsets, np.arange(len(rows.values))).where(is_start)
+    users, has_cases = np.arange(len(rows)), starts.lengths >= MIN_BASKETS
+    cases = np.flatnonzero(has_cases)
+    _require_users(len(cases), f"a user with {MIN_BASKETS} {unit} or more")
+    ends = starts.offsets[cases + 1]
+    before, last = (starts.values[ends - k] - rows.offsets[cases] for k in (2, 1))
+    train_lengths = rows.lengths
+    train_lengths[cases] = before  # data-R28 data-R96
+    return Split(
+        users,
+        rows.slice(users, np.zeros_like(train_lengths), train_lengths),
+        _make_cases(rows, cases, before, last),  # data-R26 data-R95
+        _make_cases(rows, cases, last, rows.lengths[cases]),  # data-R27 data-R95
+        protocol,
+    )
 
 
 def _make_cases(interactions: Ragged, users: Ints, start: Ints, stop: Ints) -> EvaluationCases:

@@ -170,7 +170,7 @@ class Recommender:
         preset = settings.pop("preset")
         config, split = plan_fit(preset, settings, split, start)
         source, loaded = open_fit_data(data, items, times, reading, config)
-        log_reading(loaded.log, exclude_seen=exclude_seen)
+        log_reading(loaded.log, exclude_seen=exclude_seen, protocol=split)
         plan = TrainingPlan(
             config,
             source,

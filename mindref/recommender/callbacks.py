@@ -172,10 +172,10 @@ def check_callback(callback: object) -> None:
         raise ConfigError(say("callbacks", f"objects with {' or '.join(EVENTS)}", name))
 
 
-def log_reading(log: InteractionLog, *, exclude_seen: bool) -> None:
+def log_reading(log: InteractionLog, *, exclude_seen: bool, protocol: str) -> None:
     """Log how much was read; as warnings, every damaged line and the hints.
 
-    exclude_seen: whether top-n lists exclude the items of the history.
+    exclude_seen: whether top-n lists exclude the items of the history. protocol: of the split.
     """
     counts = len(log.user_ids), len(log.item_ids), len(log.interactions.values)
     logger.info("read %s users, %s items, %s interactions", *(f"{n:,}" for n in counts))
@@ -183,7 +183,8 @@ def log_reading(log: InteractionLog, *, exclude_seen: bool) -> None:
         logger.info("no times: the interactions of a user are in the given order")
     for line in log.bad_lines:
         logger.warning("damaged: %s", line)
-    for hint in reading_hints(log, exclude_seen=exclude_seen, is_command=False):  # data-R88
+    hints = reading_hints(log, exclude_seen=exclude_seen, protocol=protocol, is_command=False)
+    for hint in hints:  # data-R88
         logger.warning("hint: %s", hint)
 
 

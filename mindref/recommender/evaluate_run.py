@@ -193,6 +193,7 @@ def evaluate_model(
         "baseline_warnings": baseline_warnings(reports, config.model, config.metric),
         "metrics": {which: {name: x.metrics for name, x in reports.items()}},
         "cases": model_report.cases,
+        "targets": len(cases.targets.values),
         "by_history_length": model_report.by_history_length,
         "by_tie": metrics_by_tie(ranked, cases, evaluation_set.tied, tuple(list_lengths)),
         "interests": statistics,

@@ -24,7 +24,7 @@ def test_a_training_on_everything_says_that_nothing_was_evaluated(cli, shop, tmp
     assert cli.json("train", "--resume", run) == {"run": str(run), **kept_report(run)}
     assert cli("recall", run, "--all-users", "--top", 3).code == 0
     message = cli.error_line("evaluate", run)
-    assert f"{run}: split: expected leave_last_out or paper or comirec or global_time" in message
+    assert f"{run}: split: expected leave_last_out or paper or comirec or global_time or" in message
     assert "; give a later log with --data, and the --split of that log" in message
 
 

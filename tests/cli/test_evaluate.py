@@ -8,7 +8,7 @@ import mindref
 from mindref.cli.reports import note_lines
 from mindref.errors import ConfigError
 from mindref.recommender.evaluate_run import SEEN_TARGETS, evaluate_run
-from tests.runs import options, write_log
+from tests.runs import kept_report, options, write_log
 
 
 def test_evaluation_repeats_the_metrics_of_the_training(cli, trained_run):
@@ -51,6 +51,26 @@ def test_predictions_equal_the_recall_lists(cli, trained_run, tmp_path):
     assert [line[2] for line in lines[1:6]] == [x.item for x in expected]
     assert [int(line[1]) for line in lines[1:6]] == [1, 2, 3, 4, 5]
     assert [int(line[4]) for line in lines[1:6]] == [x.interest for x in expected]
+
+
+@pytest.mark.rules("data-R95", "data-R97")
+def test_all_items_of_the_last_basket_are_targets(cli, tmp_path):
+    """Each user buys the same two items four times, and a popular item between."""
+    bought = [(u, f"{u}-{i}", t) for u in range(20) for t in (1, 3, 5, 7) for i in range(2)]
+    rows = [f"{u},{item},{t}" for u, item, t in [*bought, *((u, "x", 4) for u in range(20))]]
+    data, run = write_log(tmp_path / "log.csv", rows), tmp_path / "run"
+    words = ["--split", "last_basket", "--include-seen", "--out", run]
+    result = cli.succeed("train", "--data", data, *words, *options(backend="numpy", interests=2))
+    assert "40 targets in 20 cases: 2.0 in a case on average\n" in result.out
+    report = cli.json("evaluate", run, "--at", "2")
+    assert (report["cases"], report["targets"]) == (20, 40)
+    own_counts = report["metrics"]["test"]["own_counts"]
+    assert all(own_counts[f"{name}@2"]["value"] == 1 for name in ("recall", "ndcg", "hit_rate"))
+    assert report["metrics"]["test"]["popularity"]["recall@2"]["value"] < 0.2
+    assert cli.json("train", "--resume", run) == {"run": str(run), **kept_report(run)}
+    write_log(data, [f"{u},{t},{t}" for u in range(20) for t in range(4)])
+    message = cli.error("train", "--data", data, *words[:-1], tmp_path / "other")
+    assert message.endswith("got times that are all different; use leave_last_out\n")
 
 
 def test_another_log_is_evaluated_on_the_items_of_the_run(cli, trained_run, shop, tmp_path):

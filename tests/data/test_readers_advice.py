@@ -168,14 +168,18 @@ def test_a_feature_of_the_log_is_known_and_a_missing_column_lists_both_files(tmp
         read_log(path, columns={"title": "colour"})
 
 
+def command_hints(log, protocol="leave_last_out"):
+    return reading_hints(log, exclude_seen=True, protocol=protocol, is_command=True)
+
+
 @pytest.mark.rules("data-R88")
 def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     log = table(tmp_path, ["u,a,1", "u,b,2", "u,a,3", "v,a,3", "u,a,3"], keep_duplicates=True)
     assert log.notes["repeats"] == 2
-    (line,) = reading_hints(log, exclude_seen=True, is_command=True)
+    (line,) = command_hints(log)
     assert re.match("40% of the interactions repeat an item.*; consider --include-seen$", line)
     few = table(tmp_path, ["u,a,1", *[f"u,i{i},{i}" for i in range(9)], "u,a,99"])
-    hints = reading_hints(few, exclude_seen=True, is_command=True)
+    hints = command_hints(few)
     assert (few.notes["repeats"], hints) == (1, [])
 
 
@@ -218,11 +222,29 @@ def test_times_in_milliseconds_have_a_hint(tmp_path):
 def test_a_user_with_half_of_the_interactions_has_a_hint(unknown, known, is_hint):
     users = ["NA"] * unknown + [f"u{i % 9}" for i in range(known)]
     log = from_arrays(users, [f"i{i}" for i in range(len(users))])
-    lines = reading_hints(log, exclude_seen=True, is_command=True)
+    lines = command_hints(log)
     assert len(lines) == is_hint
     assert not is_hint or lines[0].startswith("50% of the interactions have the user 'NA'; if it")
     one_user = from_arrays(["NA"] * 2000, list(range(2000)))
-    assert reading_hints(one_user, exclude_seen=True, is_command=True) == []
+    assert command_hints(one_user) == []
+
+
+@pytest.mark.rules("data-R88")
+@pytest.mark.parametrize(
+    ("times", "protocol", "is_hint"),
+    [
+        ([0, 0, 0, 1, 1, 1, 2, 2, 2], "leave_last_out", True),
+        ([0, 0, 0, 1, 1, 1, 2, 2, 2], "last_basket", False),
+        ([0, 0, 0, 1, 1, 1, 2, 2, 3], "leave_last_out", False),
+        ([0, 0, 0, 0, 1, 1, 1, 1, 1], "leave_last_out", False),
+        (None, "leave_last_out", False),
+    ],
+)
+def test_a_log_of_baskets_has_a_hint(times, protocol, is_hint):
+    log = from_arrays(["u"] * 9, [f"i{i}" for i in range(9)], times)
+    lines = command_hints(log, protocol)
+    assert len(lines) == is_hint
+    assert not is_hint or re.search("of 3.0 items .*consider --split last_basket$", lines[0])
 
 
 @pytest.mark.rules("data-R88")

@@ -28,8 +28,8 @@ def every_split(log):
 
 
 def timed(users=6, length=20):
-    """Interaction t of user u has time 10 t + u, so that the users are interleaved."""
-    times = [10.0 * t + u for u in range(users) for t in range(length)]
+    """Interactions t and t + 1, t even, of user u have time 10 t + u: users are interleaved."""
+    times = [10.0 * (t - t % 2) + u for u in range(users) for t in range(length)]
     items = np.arange(users * length).reshape(users, length) % 50
     return log_of(items.tolist(), times)
 
@@ -56,6 +56,37 @@ def test_the_last_two_interactions_of_a_user_with_three_are_targets():
     assert rows_of(split.validation.targets) == [[3], [0]]
     assert rows_of(split.test.histories) == [[0, 1, 2, 3], [2, 0]]
     assert rows_of(split.test.targets) == [[1], [3]]
+
+
+@pytest.mark.rules("data-R37", "data-R95", "data-R96")
+def test_the_items_of_the_last_two_baskets_are_targets():
+    rows = [[0, 1, 2, 3, 1, 1, 4, 1], [2, 0], [5, 6, 7], []]
+    log = log_of(rows, [1, 1, 4, 4, 5, 8, 8, 8, 8, 9, 8, 9, 9])
+    split = splits.split_last_basket(log)
+    assert rows_of(split.train) == [[0, 1, 2, 3], *rows[1:]]
+    assert split.train_users.tolist() == [0, 1, 2, 3]
+    assert split.validation.users.tolist() == split.test.users.tolist() == [0]
+    assert rows_of(split.validation.histories) == [[0, 1, 2, 3]]
+    assert rows_of(split.validation.targets) == [[1]]
+    assert rows_of(split.test.histories) == [[0, 1, 2, 3, 1]]
+    assert rows_of(split.test.targets) == [[1, 4]]
+
+
+@pytest.mark.rules("data-R95", "data-R96")
+@given(rows(min_users=2))
+def test_baskets_of_one_item_are_split_as_interactions(drawn):
+    drawn = [*drawn, [0, 1, 2], [3, 3]]  # the last user has one basket and no case
+    times = [float(t) for row in drawn for t in range(len(row))]
+    split = splits.split_last_basket(log_of(drawn, [*times[:-1], times[-2]]))
+    expected = splits.split_leave_last_out(log_of(drawn))
+    assert plain(split)[:-1] == plain(expected)[:-1]
+
+
+@pytest.mark.rules("data-R97")
+@pytest.mark.parametrize("times", [None, [0, 1, 2, 2, 3]])  # users differ at 2
+def test_a_log_without_baskets_is_refused(times):
+    with pytest.raises(DataError, match=r"interactions of a user at one time.*leave_last_out$"):
+        splits.split_last_basket(log_of([[0, 1, 2], [3, 4]], times))
 
 
 @pytest.mark.rules("data-R29")

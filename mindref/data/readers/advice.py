@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.data.log import Hint, InteractionLog
+from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.data.quoting import MAX_VALUE, escape_text, join_names, quote_text
 from mindref.data.readers.usual_names import RATING_NAMES, normalise_name, similar_column
 from mindref.data.times import parse_seconds_or_date
@@ -25,6 +26,8 @@ REPEAT_SHARE = 0.1  # of the interactions
 MAX_RATING = 100
 MIN_BEST = 3  # the largest rating, if the column has ratings
 LIKED = 0.7  # of the largest rating: the proposed minimum
+BASKET_SIZE = 3  # interactions of a user at one time, on average
+MIN_BASKETS = 3  # of a user, on average
 MANY = 1000  # interactions, from which on one user should not have half of them
 LATEST_SECONDS = 1e11  # the year 5138: later times are milliseconds, or smaller units
 
@@ -142,11 +145,13 @@ def time_hints(log: InteractionLog, argument: str = "time_format='ms'") -> list[
     return [Hint(fact, "--time-format ms", argument)]
 
 
-def reading_hints(log: InteractionLog, *, exclude_seen: bool, is_command: bool) -> list[str]:
+def reading_hints(
+    log: InteractionLog, *, exclude_seen: bool, protocol: str, is_command: bool
+) -> list[str]:
     """Return all hints of a log, one line each.
 
-    exclude_seen: top-n lists exclude the items of the history. is_command: the lines name options
-    of the command, else arguments of `fit`.
+    exclude_seen: top-n lists exclude the items of the history. protocol: of the split.
+    is_command: the lines name options of the command, else arguments of `fit`.
     """
     hints = list(log.hints)
     lengths, total = log.interactions.lengths, len(log.interactions.values)
@@ -160,4 +165,14 @@ def reading_hints(log: InteractionLog, *, exclude_seen: bool, is_command: bool) 
         share = f"{repeats / total:.0%} of the interactions"
         fact = f"{share} repeat an item of the user, but lists exclude seen items"
         hints.append(Hint(fact, "--include-seen", "exclude_seen=False"))
+    num_baskets = total - log.notes.get("ties", 0)
+    if (
+        protocol == EVALUATION_PROTOCOLS[0]
+        and total >= BASKET_SIZE * num_baskets
+        and num_baskets >= MIN_BASKETS * len(lengths)
+    ):
+        size = f"{total / num_baskets:.1f}"
+        fact = f"the interactions of a user at one time are baskets of {size} items on average"
+        advice = "to predict all items of the last basket, consider {}"
+        hints.append(Hint(fact, "--split last_basket", "split='last_basket'", advice))
     return [hint.line(is_command=is_command) for hint in hints]
