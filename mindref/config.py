@@ -18,10 +18,10 @@ from mindref.models import registry
 from mindref.presets import PRESETS
 from mindref.settings import (
     MAX_STEPS,
+    REMOVED,
     check_names,
     choice_setting,
     coerce_fields,
-    duration_setting,
     free_setting,
     number_setting,
     override,
@@ -158,14 +158,11 @@ class Config:
         " all users are equally likely, then all interactions of the drawn user")  # fmt: skip
     batch: int = number_setting(512, 1, 1_000_000, "number of training examples per step")
     steps: int = number_setting(3000, 1, MAX_STEPS,
-        "maximum number of training steps; if only --time-limit is given: no maximum")  # fmt: skip
+        "maximum number of training steps")  # fmt: skip
     epochs: float = number_setting(0.0, 0, 1e6,
         "number of drawn training examples, divided by the training interactions; gives the number"
-        " of steps: 1000 or more, at most --steps; 0: --steps. A given --steps or --time-limit sets"
-        " it to 0")  # fmt: skip
-    time_limit: float = duration_setting(0.0, 0, 1e9,
-        "maximum time of the training with its validations, such as 120s, 2m or 1h30m; 0: no limit."
-        " The learning rate decreases with time. The result depends on the machine")  # fmt: skip
+        " of steps: 1000 or more, at most --steps; 0: --steps. A given --steps sets it to"
+        " 0")  # fmt: skip
     learning_rate: float = number_setting(5e-3, 0, 100, "learning rate of Adam at the first step")
     dense_rate: float = number_setting(1.0, 0, 1000,
         "learning rate of matrices, biases and recency weights, divided by that of the tables of"
@@ -257,7 +254,7 @@ class Config:
         Such a default may have changed since the file was written, without effect on the run.
         """
         used = known_settings(settings.get("model", cls.model))
-        foreign = {x.name for x in dataclasses.fields(cls)} - used
+        foreign = ({x.name for x in dataclasses.fields(cls)} - used) | REMOVED
         return cls.of("mind", {k: x for k, x in settings.items() if k not in foreign})
 
     @property
@@ -291,7 +288,7 @@ class Config:
 
 
 ADAPTED = ("epochs", "dropout_by_density")
-"""Settings that a changed number of steps, time limit or dropout turns off."""
+"""Settings that a changed number of steps or a changed dropout turns off."""
 
 
 def known_settings(model: str) -> set[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import partial
@@ -25,12 +24,6 @@ def number_setting(default: Number, low: float, high: float, text: str) -> Numbe
     return field(default=default, metadata={"low": low, "high": high, "text": text})
 
 
-def duration_setting(default: float, low: float, high: float, text: str) -> float:
-    """Declare a setting in seconds. A text may have units: 120s, 2m, 1h or 1h30m."""
-    metadata = {"low": low, "high": high, "text": text, "duration": True}
-    return field(default=default, metadata=metadata)
-
-
 def choice_setting(default: str, options: tuple[str, ...], text: str) -> str:
     """Declare a setting with one of several named values."""
     return field(default=default, metadata={"options": options, "text": text})
@@ -44,8 +37,8 @@ def free_setting(default: Value, text: str) -> Value:
 LAYER_SETTINGS = ("hidden", "attention_hidden")
 MAX_LAYERS, MAX_LAYER_WIDTH = 64, 65_536
 MAX_STEPS = 1_000_000_000
-NUMBER = r"(\d+(?:\.\d+)?)"
-DURATION = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?", re.ASCII)
+REMOVED = frozenset({"time_limit"})
+"""Settings of earlier versions. They are ignored in the file of a run."""
 
 
 def coerce_fields(settings: Any) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
@@ -69,31 +62,20 @@ def check_names(kind: type[Any], names: Iterable[str], location: str, expected: 
 
 def convert_value(setting: dataclasses.Field[Any], value: object) -> Any:
     """Return value in the type of the setting's default, from TOML, JSON or the command line."""
-    name = "duration" if "duration" in setting.metadata else str(setting.type)
-    convert, expected = CONVERSIONS[name]
+    convert, expected = CONVERSIONS[str(setting.type)]
     try:
         return convert(value)
     except FOREIGN_ERRORS as error:  # model-R26; a type may raise any error
         raise ConfigError(say(setting.name, expected, value_text(value, quoted=True))) from error
 
 
-def without_step_limit(settings: Mapping[str, object]) -> dict[str, Any]:
-    """Return the number of steps that settings with a time limit and without `steps` imply."""
-    try:
-        limited = to_seconds(settings.get("time_limit", 0)) > 0
-    except (TypeError, ValueError, OverflowError):  # the check of all settings reports it
-        limited = False
-    return {"steps": MAX_STEPS} if limited and "steps" not in settings else {}  # optimiser-R18
-
-
 def implied_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     """Return the settings that given settings set to other values.
 
-    `steps` or a time limit sets `epochs` to 0, and a time limit alone removes the limit of steps.
-    `dropout` turns `dropout_by_density` off.
+    `steps` sets `epochs` to 0. `dropout` turns `dropout_by_density` off.
     """
-    implied = without_step_limit(settings)
-    if implied or "steps" in settings:  # model-R48
+    implied: dict[str, Any] = {}
+    if "steps" in settings:  # model-R46
         implied["epochs"] = 0
     if "dropout" in settings:  # mind_plus-R24
         implied["dropout_by_density"] = False
@@ -136,22 +118,12 @@ def to_float(value: Any) -> float:
     return float(value)
 
 
-def to_seconds(value: Any) -> float:
-    """Return seconds from a number, or from a text such as 120, 120s, 2m or 1h30m."""
-    units = DURATION.fullmatch(value) if isinstance(value, str) else None
-    if units is None or not value:
-        return to_float(value)
-    hours, minutes, seconds = (float(number or 0) for number in units.groups())  # model-R46
-    return 3600 * hours + 60 * minutes + seconds
-
-
 LIST = "a list, or values separated by commas"
 CONVERSIONS: dict[str, tuple[Callable[[Any], object], str]] = {
     "bool": (partial(unchanged, bool), "true or false"),
     "int": (to_integer, "an integer"),
     "float": (to_float, "a number"),
     "str": (partial(unchanged, str), "a text"),
-    "duration": (to_seconds, "a time such as 120s, 2m or 1h30m"),
     "tuple[int, ...]": (lambda value: tuple(map(to_integer, split_list(value))), LIST),
     "tuple[str, ...]": (lambda value: tuple(unchanged(str, x) for x in split_list(value)), LIST),
 }

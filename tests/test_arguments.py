@@ -80,7 +80,7 @@ def calls(trained, tmp_path, monkeypatch):
         "Recommender": (mindref.Recommender, {"preset": None, "width": 8}),
         "fit": (mindref.MIND(**SETTINGS).fit, {
             "data": log(), "split": "leave_last_out", "run": None, "exclude_seen": True,
-            "device": "cpu", "start_from": None, "keep_moments": False, "callbacks": (),
+            "device": "cpu", "start_from": None, "callbacks": (),
             "items": None, "times": None,
         }),
         "fit of a file": (mindref.MIND(**SETTINGS).fit, {

@@ -41,7 +41,7 @@ SIZES = {
 }
 # where nothing is learned or shown by the end itself: it is a number of steps, or of users
 ELSEWHERE = (
-    "steps", "time_limit", "evaluate_every", "patience", "validation_users", "test_users",
+    "steps", "evaluate_every", "patience", "validation_users", "test_users",
 )  # fmt: skip
 LAYERS = ("hidden", "attention_hidden")
 MANY_LAYERS = (8,) * 16

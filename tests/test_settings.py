@@ -331,7 +331,6 @@ EFFECTS: dict[str, list[Effect]] = {
     "beta2": [Effect(0.5, in_two_steps, ADAM)],
     "epsilon": [Effect(0.01, in_two_steps, ADAM)],
     "evaluate_every": [Effect(2, ends([3, 6, 7], [2, 4, 6, 7]))],
-    "time_limit": [Effect(1e-6, ends([3, 6, 7], [1]))],
     "patience": [Effect(1, stands_still)],
     "metric": [Effect("mrr@30", another(validated))],
     "validation_users": [Effect(7, another(validated), {"metric": "mrr@30"})],

@@ -98,10 +98,7 @@ class ExperimentRequest:
         self.config: Config = Config.of(self.preset or fallback, self.changes)
         settings.set_threads(options.threads, self.config.backend)
         from mindref.recommender.evaluate_run import parse_metric
-        from mindref.training.time_budget import reject_time_limit
 
-        if options.seeds:  # a comparison must be reproducible
-            reject_time_limit(self.config.time_limit, "--time-limit")
         if options.out is None:
             raise ConfigError(say("--out", "a folder for the runs", "none", "add --out FOLDER"))
         self.out = options.out

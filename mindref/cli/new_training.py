@@ -111,11 +111,8 @@ def training_text(training: dict[str, Any]) -> str:
     text = f"{name}model {training['model']}"
     if "steps" not in training:
         return f"{text}, fitted in one pass"
-    until = f"{training['steps']:,} steps"
-    if training["time_limit"]:
-        until = f"{training['time_limit']:g} seconds"
-    return (
-        f"{text}, {until} of {training['batch']:,} examples, {training['parameters']:,} parameters"
+    return "{text}, {steps:,} steps of {batch:,} examples, {parameters:,} parameters".format(
+        text=text, **training
     )
 
 

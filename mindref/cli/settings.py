@@ -127,9 +127,9 @@ def setting_option(
     kind: click.ParamType[object] | type = str
     if "options" in meta:
         kind = click.Choice((*meta["options"], *extra_choices))
-    elif isinstance(default, int | float) and "duration" not in meta:
+    elif isinstance(default, int | float):
         kind = type(default)
-    metavar = "TIME" if "duration" in meta else METAVARS.get(type(default))
+    metavar = METAVARS.get(type(default))
     return click.option(f"--{name}", type=kind, default=None, metavar=metavar, help=text)
 
 

@@ -85,10 +85,6 @@ class TrainOptions:
         " vectors; new items start at the vector of their features, or at the mean. Log, split,"
         " settings and seen items are those of RUN unless they are given.",
     )]  # fmt: skip
-    keep_moments: Annotated[bool, flag_option(
-        "--keep-moments",
-        "With --start-from: also keep the moments of Adam [default: they start at zero].",
-    )]  # fmt: skip
     recall: Annotated[Path | None, click.option(
         "--recall", type=settings.FOLDER, metavar="RUN",
         help="With --model din: DIN reranks the top items of the run RUN, and uses its log and"
@@ -181,7 +177,6 @@ def train_new(options: TrainOptions, reading: dict[str, object]) -> int:
         exclude_seen=options.exclude_seen,
         steps_of=options.steps_of,
         start_from=options.start_from,
-        keep_moments=options.keep_moments,
     )
     trackers = load_trackers(options.track)
     backend, ranks = join_processes(backend_name, options)

@@ -44,14 +44,13 @@ def show_progress(
     config: TrainingConfig,
     *,
     first: int = 0,
-    used: float = 0.0,
     quiet: bool,
     stop: signals.StopRequest,
 ) -> Iterator[Hooks]:
     """Show a progress bar on a terminal, otherwise one line per validation; nothing if quiet.
 
     All output is on standard error. A family without training steps prints one line at the end.
-    first, used: steps and seconds that the training has used before.
+    first: steps that the training has taken before.
     """
     from mindref.models.family import family_of
     from mindref.training.loop import Hooks
@@ -62,18 +61,18 @@ def show_progress(
     if not family_of(config.model).by_steps:
         yield Hooks(on_validation=lambda x: print_stderr(fitted_line(config, x)), stop=stop)
         return
-    meter, best = TrainingMeter(config, first, used), ""
+    meter, best = TrainingMeter(config, first), ""
     if not is_terminal():
         yield Hooks(meter.add, lambda x: print_stderr(validation_line(config, x, meter)), stop)
         return
     with progress_bar(transient=False) as bar:
-        bar.start(meter.position(first), total=1.0)
+        bar.start(meter.position(first), total=config.steps)
 
         def on_step(step: int, loss: float) -> None:
             meter.add(step, loss)
             if step % 10 == 0 or step == config.steps:
                 note = f"{meter.rate:>8,.0f} examples/s  loss {meter.loss:.4f}  {best}"
-                bar.update(meter.position(step), meter.fraction, f"{note} {meter.remaining_text}")
+                bar.update(meter.position(step), step, f"{note} {meter.remaining_text}")
 
         def on_validation(validation: Validation) -> None:
             nonlocal best
@@ -87,19 +86,18 @@ def show_progress(
 class TrainingMeter:
     """Throughput in examples per second, remaining time, and a moving average of the loss.
 
-    first, used: steps and seconds that the training has used before.
+    first: steps that the training has taken before.
     """
 
     def __init__(
         self,
         config: TrainingConfig,
         first: int,
-        used: float = 0.0,
         clock: Callable[[], float] = lambda: time.perf_counter(),
     ) -> None:
         self.config, self.clock = config, clock
         self.batch, self.first, self.started = config.batch, first, clock()
-        self.step, self.loss, self.used = first, float("nan"), used
+        self.step, self.loss = first, float("nan")
         self.compiled = self.started  # end of the first step, which may compile
 
     def add(self, step: int, loss: float) -> None:
@@ -122,37 +120,15 @@ class TrainingMeter:
         return max(self.step - self.first - 1, 0) / max(seconds, 1e-9)
 
     @property
-    def time_left(self) -> float:
-        """Seconds until the time limit; infinite without a limit."""
-        limit = self.config.time_limit or float("inf")
-        return max(float(limit) - self.used - (self.clock() - self.started), 0.0)
-
-    @property
-    def remaining(self) -> float:
-        """Seconds until the time limit or the last step; infinite if unknown."""
-        rate, steps = self.steps_per_second, self.config.steps - self.step
-        return min(self.time_left, steps / rate if rate else float("inf"))  # optimiser-R24
-
-    @property
     def remaining_text(self) -> str:
-        """The remaining time as text; empty if it is unknown or less than half a second."""
-        seconds = self.remaining
-        return f"{format_time(seconds)} left" if 0.5 < seconds < float("inf") else ""
-
-    @property
-    def fraction(self) -> float:
-        """Fraction of the training that is done, by steps or by time."""
-        by_steps = self.step / self.config.steps
-        if not self.config.time_limit:
-            return by_steps
-        return max(by_steps, 1 - self.time_left / self.config.time_limit)
+        """The time of the remaining steps; empty if it is unknown or less than half a second."""
+        rate, steps = self.steps_per_second, self.config.steps - self.step
+        seconds = steps / rate if rate else 0.0  # optimiser-R20
+        return f"{format_time(seconds)} left" if seconds > 0.5 else ""
 
     def position(self, step: int) -> str:
-        """Return the step and the last step; "~" marks the estimate with a time limit."""
-        if not self.config.time_limit:
-            return f"step {step}/{self.config.steps}"
-        last_step = self.step + round(self.remaining * self.steps_per_second)
-        return f"step {step}/~{last_step}" if self.steps_per_second else f"step {step}"
+        """Return the step and the last step."""
+        return f"step {step}/{self.config.steps}"
 
 
 def format_time(seconds: float) -> str:
@@ -192,7 +168,7 @@ def train_and_report(
     from mindref.recommender.callbacks import TrainingEvents, training_events
 
     config, family, state = trainer.config, trainer.family, trainer.state
-    first, used = state.moments.step, state.time.seconds
+    first = state.moments.step
     events = TrainingEvents(trackers)
     print_as_warnings(trainer.warnings)
     stop, is_finished = signals.StopRequest(), False
@@ -200,10 +176,7 @@ def train_and_report(
     handlers = signals.stop_on_signals(stop) if family.by_steps else nullcontext()  # faults-R9
     try:
         with training_events(trainer, events):
-            with (
-                handlers,
-                show_progress(config, first=first, used=used, quiet=quiet, stop=stop) as hooks,
-            ):
+            with handlers, show_progress(config, first=first, quiet=quiet, stop=stop) as hooks:
                 is_finished = events.train(trainer, hooks)
             cases = len(trainer.prepared.split.test.users)
             if is_finished and not quiet and cases and not family.reranks:
@@ -213,8 +186,7 @@ def train_and_report(
         events.end(summary)
         if summary is None:
             step = trainer.state.moments.step
-            last = "" if config.time_limit else f" of {config.steps}"
-            when = f"at step {step}{last}; all is saved"
+            when = f"at step {step} of {config.steps}; all is saved"
             return report_stop(trainer, when, stop.code)
     except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
         fitted = "the model" if is_finished else "nothing"
@@ -265,11 +237,8 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
     reasons = {
         "steps": "the last step",
         "patience": f"no improvement; --patience {config.patience}",
-        "time_limit": f"time limit of {config.time_limit:g} s",
     }
-    reason = reasons[summary["ended_by"]]  # optimiser-R23
-    if summary["ended_by"] == "time_limit" and summary["steps"] == 1:
-        reason += " used up by the first step; set a longer --time-limit"
+    reason = reasons[summary["ended_by"]]  # optimiser-R19
     return f"ended at step {summary['steps']}: {reason}"
 
 

@@ -29,7 +29,6 @@ def tune_command(options: ExperimentOptions, trials: int) -> int:
     catalogue is used. The result is a table of the trials, and the command that trains with the
     best settings. Only the best trial is evaluated on the test cases. All runs are stored below
     --out. Ctrl-C saves the state; the same command resumes, and more --trials add to the table.
-    --time-limit limits each trial.
     """
     request = ExperimentRequest(options, default_preset=DEFAULT_PRESET)
     from mindref.experiments.tune import plan_tuning, run_tuning

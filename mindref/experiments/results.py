@@ -162,7 +162,6 @@ class TuningResult(TypedDict):
     best: int
     train: str  # command
     test: dict[str, dict[str, float | None]]
-    reproducible: NotRequired[bool]
 
 
 ExperimentResult: TypeAlias = ComparisonResult | AblationResult | TuningResult

@@ -104,7 +104,7 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> T
         }
         for number, (planned_run, run) in enumerate(zip(planned, ended, strict=True))
     ]
-    result: TuningResult = {
+    return {
         "format": FORMAT,
         "kind": "tune",
         "mindref": mindref.__version__,
@@ -116,7 +116,6 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> T
         "train": shlex.join(["mindref", "train", *data, *setting_words(plan.preset, config)]),
         "test": test_metrics(planned[best]),
     }
-    return {**result, "reproducible": False} if config.time_limit else result  # experiments-R27
 
 
 def test_metrics(planned: PlannedRun) -> dict[str, Any]:

@@ -14,13 +14,12 @@ from typing import Any, ClassVar
 from mindref.errors import ConfigError, say
 from mindref.settings import (
     MAX_STEPS,
+    REMOVED,
     check_names,
     choice_setting,
     coerce_fields,
-    duration_setting,
     free_setting,
     number_setting,
-    without_step_limit,
 )
 
 
@@ -68,7 +67,6 @@ class DinConfig:
     alpha: float = number_setting(0.75, 0, 10, "exponent of the item count for popular negatives")
     batch: int = number_setting(128, 1, 1_000_000, "number of training examples per step")
     steps: int = number_setting(3000, 0, MAX_STEPS, "maximum number of training steps")
-    time_limit: float = duration_setting(0.0, 0, 1e9, "maximum time of the training; 0: no limit")
     learning_rate: float = number_setting(1e-3, 0, 100, "learning rate of Adam at the first step")
     decay: str = choice_setting("linear", ("linear", "none"), "decay of the learning rate")
     seed: int = number_setting(0, 0, 2**63 - 1, "seed of all random numbers")
@@ -86,12 +84,13 @@ class DinConfig:
     def of(cls, settings: Mapping[str, Any]) -> DinConfig:
         """Return the defaults with changes. Raises ConfigError for an unknown name."""
         check_names(cls, settings, "din", "a setting of din")  # din-R22
-        return cls(**{**without_step_limit(settings), **settings})
+        return cls(**settings)
 
     @classmethod
     def restored(cls, settings: Mapping[str, Any]) -> DinConfig:
         """Return the settings of a file. Raises ConfigError for an unknown name."""
-        return cls.of({name: value for name, value in settings.items() if name != "model"})
+        ignored = {"model", *REMOVED}
+        return cls.of({name: value for name, value in settings.items() if name not in ignored})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, the name of the family first."""

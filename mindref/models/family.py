@@ -204,7 +204,7 @@ def backend_computes(backend: Backend | None, config: FamilyConfig, level: str) 
     if backend is None:
         return False
     if level == "train" and config.adam == "dense":
-        return False  # optimiser-R25: the steps of backends update only rows with a gradient
+        return False  # optimiser-R21: the steps of backends update only rows with a gradient
     claims = backend.capabilities()
     claimed = level in claims.levels and config.model in claims.families
     return claimed and computes_settings(backend, config)

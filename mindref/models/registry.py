@@ -24,7 +24,7 @@ class FamilyEntry(NamedTuple):
 
 
 MIND_COMMAND = "mindref train --preset mind, or mindref.MIND() in Python"
-STEPS = ("time_limit", "epochs")
+STEPS = ("epochs",)
 """Settings of the families that are trained by steps, besides those that all families accept."""
 VECTOR_LOSS = (*STEPS, "adam", "dense_rate", "temperature", "normalise", "init_scale")
 """Settings of the families that learn vectors by a softmax loss."""

@@ -141,7 +141,6 @@ class Recommender:
         exclude_seen: bool = True,
         device: str = "cpu",
         start_from: str | Path | Recommender | None = None,
-        keep_moments: bool = False,
         callbacks: Sequence[object] = (),
         **reading: object,
     ) -> Self:
@@ -153,7 +152,6 @@ class Recommender:
         leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
         start_from: a run or a trained model whose parameters are the start. Its settings are used
         unless the constructor named others; `config` has them after the training, `get_params` not.
-        keep_moments: also start from the moments of the run.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
         `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
@@ -165,7 +163,7 @@ class Recommender:
         is raised after the state of the training is saved in `run`.
         """
         events = TrainingEvents(callbacks, [ProgressLog()])
-        start = None if start_from is None else open_start(start_from, keep_moments=keep_moments)
+        start = None if start_from is None else open_start(start_from)
         settings = self.get_params()
         preset = settings.pop("preset")
         config, split = plan_fit(preset, settings, split, start)
@@ -407,17 +405,14 @@ def warn_caller(messages: Iterable[str]) -> None:
         warnings.warn(message, UserWarning, stacklevel=4)  # the method is wrapped by its check
 
 
-def open_start(start: object, *, keep_moments: bool) -> WarmStart:
+def open_start(start: object) -> WarmStart:
     """Return the start of a training from a run or from a trained model. Raises MindrefError."""
     if isinstance(start, str | Path):
         check_path_argument("fit: start_from", start)
-        return WarmStart.open(Path(start), keep_moments=keep_moments)
+        return WarmStart.open(Path(start))
     if not isinstance(start, Recommender):
         expected = "the path of a run, or a trained model"
         raise ConfigError(say("start_from", expected, value_text(start, quoted=True)))
-    if keep_moments:
-        todo = "name the run directory of the training"
-        raise ConfigError(say("keep_moments", "a run with moments", "a model in memory", todo))
     return WarmStart(start.served)
 
 

@@ -49,7 +49,6 @@ from mindref.run.atomic import write_json, write_text
 from mindref.run.stored_json import check_json
 from mindref.training import optimiser
 from mindref.training.loop import TrainingState, Validation
-from mindref.training.time_budget import TimeUsed
 
 ANEW = "train anew in another folder"
 CHOOSE_OUT = "choose another --out, or go on with --resume"
@@ -165,7 +164,6 @@ def state_header(state: TrainingState) -> dict[str, Any]:
         "best_value": state.best_value,
         "waited": state.waited,
         "losses": list(state.losses),
-        **({"time": list(state.time)} if any(state.time) else {}),  # optimiser-R21
     }
 
 
@@ -190,7 +188,6 @@ def load_state(
             words["best_value"],
             words["waited"],
             (words["losses"][0], words["losses"][1]),
-            TimeUsed(*words.get("time", ())),
         )
     return state, validations
 

@@ -140,7 +140,6 @@ class ArraysHeader(TypedDict, total=False):
     waited: Count
     best_value: float
     losses: tuple[float, Count]
-    time: list[Duration]
     validations: list[ValidationValues]
 
 

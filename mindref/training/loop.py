@@ -6,7 +6,6 @@ resumed run ends with the same bytes as an uninterrupted one.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -19,10 +18,6 @@ from mindref.training import optimiser
 from mindref.training.batch_loader import Task, make_loader
 from mindref.training.divergence import check_finite_state
 from mindref.training.engine import Engine
-from mindref.training.time_budget import TimeBudget, TimeUsed
-
-FIRST_VALIDATION = 0.1
-"""Fraction of a time limit after which the first validation takes place at the latest."""
 
 
 class TrainingState(NamedTuple):
@@ -34,7 +29,6 @@ class TrainingState(NamedTuple):
     best_value: float  # -1 before it: every metric is at least 0
     waited: int  # validations since the best one
     losses: tuple[float, int] = (0.0, 0)  # sum and number since a validation
-    time: TimeUsed = TimeUsed()  # with a time limit
 
 
 class Validation(NamedTuple):
@@ -52,7 +46,6 @@ class Hooks(NamedTuple):
     on_step: Callable[[int, float], None] = lambda step, loss: None
     on_validation: Callable[[Validation], None] = lambda validation: None
     stop: Callable[[], bool] = lambda: False  # polled before each step
-    clock: Callable[[], float] = time.perf_counter  # for the time limit
 
 
 Validate = Callable[[Any], float]
@@ -96,59 +89,31 @@ def train_steps(
 
     The engine must have the arrays of `state`. After every `evaluate_every` steps and at the end,
     `validate` returns the metric that selects the best parameters, and `save` receives the state.
-    Without `validate`, there is no metric and no best validation. The clock is read only with a
-    time limit. Raises Diverged for a loss or a gradient that is not finite, BackendError for errors
-    of the backend.
+    Without `validate`, there is no metric and no best validation. Raises Diverged for a loss or a
+    gradient that is not finite, BackendError for errors of the backend.
     """
-    budget = TimeBudget(config.time_limit, state.time, hooks.clock)
     with closing(make_loader(task, config).prefetch(state.moments.step, config.steps)) as batches:
         while not (end_reason(state, config) or hooks.stop()):
-            loss = engine.step(next(batches), limited_learning_rate(state, config))
-            state = count_step(state, loss)._replace(time=budget.count_step())
             step = state.moments.step
+            loss = engine.step(next(batches), step_learning_rate(config, step))
+            state, step = count_step(state, loss), step + 1
             hooks.on_step(step, loss)
-            if reaches_validation(state, config):
+            if step % config.evaluate_every == 0 or step == config.steps:
                 state = fetch_finite(state, engine)
                 with backend_errors(engine.backend, f"validation after step {step}"):
                     state, validation = validate_state(state, validate)
-                state = state._replace(time=budget.count_validation())
                 save(state, validation)
                 hooks.on_validation(validation)
-                state = state._replace(time=budget.count_checkpoint())
     return fetch_finite(state, engine)
 
 
 def end_reason(state: TrainingState, config: FamilyConfig) -> str:
-    """Return why the training has ended: steps, time_limit or patience; "" if it has not."""
+    """Return why the training has ended: steps or patience; "" if it has not."""
     if state.moments.step >= config.steps:
         return "steps"
-    if state.time.progress >= 1:  # optimiser-R18, R21
-        return "time_limit"
     if 0 < config.patience <= state.waited:  # optimiser-R17
         return "patience"
     return ""
-
-
-def reaches_validation(state: TrainingState, config: FamilyConfig) -> bool:
-    """Return whether a validation and a checkpoint follow the last step."""
-    step, limit, used = state.moments.step, config.time_limit, state.time
-    if step == config.steps or used.progress >= 1:  # optimiser-R18
-        return True
-    if limit > 0 and used.validation == 0 and used.seconds >= FIRST_VALIDATION * limit:
-        return True  # optimiser-R20
-    # three validations must fit: this one, as much training, and the last one
-    fits = limit == 0 or used.seconds + 3 * used.validation < limit  # optimiser-R20
-    return step % config.evaluate_every == 0 and fits
-
-
-def limited_learning_rate(state: TrainingState, config: FamilyConfig) -> float:
-    """Return the learning rate of the next step: the smaller of those by steps and by time."""
-    rate = step_learning_rate(config, state.moments.step)
-    if not config.time_limit:
-        return rate
-    progress = state.time.progress
-    by_time = optimiser.learning_rate(config.learning_rate, config.decay, progress, 1)
-    return min(rate, by_time)  # optimiser-R19
 
 
 def step_learning_rate(config: FamilyConfig, step: int) -> float:

@@ -58,10 +58,10 @@ def update(
     step = state.step + 1  # optimiser-R2: steps, not touches of a row
     root = math.sqrt(1 - beta2**step)  # optimiser-R13: a Python float keeps the dtype of arrays
     for name, gradient in gradients.items():
-        factor = 1.0 if isinstance(gradient, RowGradient) else dense_rate  # optimiser-R26
+        factor = 1.0 if isinstance(gradient, RowGradient) else dense_rate  # optimiser-R22
         rate = learning_rate * factor * root / (1 - beta1**step)  # optimiser-R3
         if dense and isinstance(gradient, RowGradient):
-            gradient = gradient.dense(len(params[name]))  # optimiser-R25
+            gradient = gradient.dense(len(params[name]))  # optimiser-R21
         rows, g = gradient_rows(gradient)
         first, second = state.first[name], state.second[name]
         m = beta1 * first[rows] + (1 - beta1) * g  # optimiser-R1

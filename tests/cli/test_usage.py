@@ -112,7 +112,6 @@ EARLY_ERRORS = [
     ("train --resume RUN --include-seen", "no other settings, got --exclude-seen; a run keeps"),
     ("train --resume RUN --out x --hidden 8", "no other settings, got --out, --hidden; a run"),
     ("train --resume RUN --keep-duplicates", "no other settings, got --keep-duplicates; a"),
-    ("train --resume RUN --keep-moments", "no other settings, got --keep-moments; a run"),
     (f"{DIN} --dry-run", "--dry-run: expected a new training, got --model"),
     (f"{DIN} --split paper", "settings of DIN, got --split; log"),
     (f"{DIN} --include-seen", "settings of DIN, got --exclude-seen"),
@@ -128,14 +127,12 @@ EARLY_ERRORS = [
         "expected a number of steps, got no number; give",
     ),
     (f"{UNREAD} --split none --preset mind --steps 9 --patience 3", "patience: expected 0 with"),
-    (f"{UNREAD} --split none --model mind --steps 9 --time-limit 1m", "time_limit: expected 0"),
     ("train --steps-of RUN", "--steps-of: expected --split none with it, got no --split"),
     ("train --start-from RUN --width 16", "settings of that run, width 8, got width 16; leave"),
     (
         "train --start-from RUN --preset recommended",
         "--start-from: expected no --preset with it, got",
     ),
-    ("train --keep-moments", "--keep-moments: expected --start-from with it, got no --start"),
     ("train --start-from nowhere", "expected a run directory, got no config.json in it"),
     ("recall RUN --user a --index fast", "--index: expected auto or exact or annoy"),
     *(
@@ -178,10 +175,6 @@ EARLY_ERRORS = [
     *(
         (f"{x} no_such_file", "--out: expected a folder for the runs, got none")
         for x in ("compare", "ablate", "tune")
-    ),
-    *(
-        (f"{x} --out out --time-limit 2m", "--time-limit: expected no time limit, got 120 seconds;")
-        for x in ("compare", "ablate")
     ),
     ("compare --models mind --out out --user u", "DATA: expected a log"),
     (f"{COMPARE} --models ,", "--models: expected at least one, got none"),

@@ -81,7 +81,6 @@ def test_the_best_trial_is_selected(tmp_path, monkeypatch):
     assert result["best"] == 2
     assert [str(run.directory) for run in evaluated] == [result["trials"][2]["run"]]
     assert result["trials"][1]["diverged"] == "NaN"
-    assert "reproducible" not in result
     table = tables.trials_table(result)
     assert [row[0] for row in table.rows] == ["recommended"] * 4
     assert table.rows[-1][3] == "diverged"
@@ -89,16 +88,6 @@ def test_the_best_trial_is_selected(tmp_path, monkeypatch):
     trials = [{**row, "model": "item_knn"} for row in result["trials"]]
     fitted = tables.trials_table({**result, "trials": trials})
     assert {row[4] for row in fitted.rows} == {"-"}, "a model without steps has no best step"
-
-
-@pytest.mark.rules("experiments-R27")
-def test_a_time_limit_is_that_of_each_trial(tmp_path, monkeypatch):
-    plan = planned(tmp_path, time_limit="20s")
-    with_values(monkeypatch, [0.1, 0.2, 0.3])
-    result = tune.run_tuning(plan, runs(), [])
-    assert result["reproducible"] is False
-    assert plan.model.config(0).time_limit == 20
-    assert "--time-limit=20.0" in result["train"]
 
 
 def test_a_plan_without_a_tunable_setting_and_a_table_without_a_result_are_errors(
@@ -138,7 +127,7 @@ def test_the_options_of_settings_give_the_settings(preset):
     if PRESETS[preset].get("head") != "none":
         changes["hidden"] = (16, 8)
     adapted = {"epochs": 3, "dropout": 0.1, "dropout_by_density": True, "model": "mind_plus"}
-    given = (changes, {"steps": 6000, "epochs": 12, **adapted}, adapted, {"time_limit": "2m"})
+    given = ({"steps": 6000, "epochs": 12, **adapted}, adapted, changes)
     for config in [Config.of(preset, values) for values in given]:
         words = tune.setting_words(preset, config)
         # click stores the help option of a command at its first use

@@ -242,7 +242,7 @@ def test_a_nan_affects_only_users_of_that_item():
 
 @pytest.mark.rules(
     "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R13",
-    "optimiser-R26",
+    "optimiser-R22",
 )  # fmt: skip
 @pytest.mark.parametrize("features", [True, False])
 @TYPES

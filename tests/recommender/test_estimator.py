@@ -64,7 +64,7 @@ def test_a_refused_parameter_changes_nothing(change, message):
         (MIND("recommended"), "MIND(preset='recommended')"),
         (MIND(width=8, window=10), "MIND(width=8)"),  # 10 is the default
         (MIND("paper", window=10, power="inf"), "MIND(preset='paper', window=10)"),
-        (MIND(hidden=[8], time_limit="2m"), "MIND(hidden=(8,), time_limit=120.0)"),
+        (MIND(hidden=[8], steps="9"), "MIND(hidden=(8,), steps=9)"),
         (MIND(power=2), "MIND(power=2.0)"),
         (Recommender(), "Recommender()"),
         (Recommender(steps=6000), "Recommender(steps=6000)"),

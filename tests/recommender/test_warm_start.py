@@ -134,30 +134,11 @@ def test_a_new_value_of_a_feature_starts_at_the_mean_of_its_feature():
 
 
 @pytest.mark.rules("model-R58")
-def test_moments_are_zero_unless_they_are_kept(mind_run):
-    fresh = trainer(start=WarmStart.open(mind_run), backend="numpy").state.moments
-    assert not any(x.any() for x in (*fresh.first.values(), *fresh.second.values()))
-    kept = trainer(start=WarmStart.open(mind_run, keep_moments=True), backend="numpy").state.moments
-    moments = checkpoint.load_state(mind_run)[0].moments
-    assert (kept.step, moments.step) == (0, 7)
-    counts = np.array(mindref.load(mind_run).served.items.counts)
-    is_trained = WarmStart.open(mind_run).served.servable.is_servable
-    assert counts[is_trained].all()
-    for part in ("first", "second"):
-        was, now = getattr(moments, part), getattr(kept, part)
-        np.testing.assert_array_equal(now["items"][is_trained], was["items"][is_trained])
-        assert not now["items"][~is_trained].any()
-        np.testing.assert_array_equal(now["bilinear"], was["bilinear"])
-
-
-@pytest.mark.rules("model-R58")
-def test_moments_that_were_not_saved_are_an_error(tmp_path):
-    model = mindref.MIND(**SMALL, backend="numpy").fit(OLD)
-    model.save(tmp_path / "run")
-    with pytest.raises(RunError, match=r"moments: expected optimiser.safetensors, got none; start"):
-        WarmStart.open(tmp_path / "run", keep_moments=True)
-    with pytest.raises(ConfigError, match="keep_moments: expected a run with moments, got a mode"):
-        mindref.MIND().fit(NEW, start_from=model, keep_moments=True)
+def test_moments_and_steps_start_at_zero(mind_run):
+    moments = trainer(start=WarmStart.open(mind_run), backend="numpy").state.moments
+    assert checkpoint.load_state(mind_run)[0].moments.step == 7
+    assert moments.step == 0
+    assert not any(x.any() for x in (*moments.first.values(), *moments.second.values()))
 
 
 @pytest.mark.rules("model-R55")

@@ -109,7 +109,7 @@ def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(l
     assert device.asked == [asked] * 3
 
 
-@pytest.mark.rules("optimiser-R25")
+@pytest.mark.rules("optimiser-R21")
 def test_with_dense_adam_every_item_with_moments_moves_in_each_step():
     made = trainer(adam="dense")
     moving, feed, config = engine(made.backend, made)

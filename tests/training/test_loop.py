@@ -46,6 +46,7 @@ def child(script, folder):
     subprocess.run(command, env=environment(), check=True, timeout=120)
 
 
+@pytest.mark.rules("optimiser-R18")
 def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path):
     """Also after the last one, which changes nothing, and with a stop at every step."""
     whole = content(trained(tmp_path / "whole"))

@@ -116,7 +116,7 @@ def update_parameter(
 ) -> None:
     """Update a parameter and its moments: the rows of a row gradient, otherwise all rows."""
     if isinstance(gradient, Tensor):
-        dense_rate = learning_rate * config.dense_rate  # optimiser-R26
+        dense_rate = learning_rate * config.dense_rate  # optimiser-R22
         update_tensor(parameter, gradient, step, config, dense_rate)  # optimiser-R7
         return
     rows, g = gradient  # optimiser-R5, R6

@@ -105,7 +105,7 @@ class AdamUpdate:
         step, before = self.step, self.moments
         count, rate, config = before.step + 1, self.learning_rate, step.config
         self.numbers = adam_numbers(count, rate, config, step.dtype)
-        dense_rate = rate * config.dense_rate  # optimiser-R26
+        dense_rate = rate * config.dense_rate  # optimiser-R22
         self.dense_numbers = adam_numbers(count, dense_rate, config, step.dtype)
         params = flatten(step.params)
         self.tables = {

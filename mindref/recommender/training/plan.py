@@ -30,9 +30,6 @@ from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
 from mindref.settings import MAX_STEPS, override
 
-ENDS = ("patience", "time_limit")
-"""Settings that end a training early; a fixed number of steps replaces them."""
-
 FEWEST_STEPS = 1000
 """Fewest steps of a training by epochs."""
 
@@ -94,7 +91,7 @@ def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict
     """Return preset, model and size of one training; a model that is fitted has no steps."""
     training: dict[str, object] = {"preset": preset, "model": config.model}
     if family_of(config.model).by_steps:
-        training |= {"steps": config.steps, "batch": config.batch, "time_limit": config.time_limit}
+        training |= {"steps": config.steps, "batch": config.batch}
         training["parameters"] = count_parameters(config, prepared.task.sizes)
     return training
 
@@ -119,10 +116,8 @@ def fit_to_log(config: Config, prepared: PreparedLog) -> Config:
 
 def config_of_split(preset: str, changes: Mapping[str, object], protocol: str) -> Config:
     """Return a preset with changes; without validation data, no patience of the preset."""
-    ends = dict[str, object]()
-    if protocol == NO_SPLIT:  # model-R49
-        ends = {name: 0 for name in ENDS if name in PRESETS[preset]}
-    return Config.of(preset, {**ends, **changes})
+    of_split = {"patience": 0} if protocol == NO_SPLIT else {}  # model-R49
+    return Config.of(preset, {**of_split, **changes})
 
 
 def plan_training(
@@ -135,14 +130,11 @@ def plan_training(
     exclude_seen: bool | None,
     steps_of: Path | None = None,
     start_from: Path | None = None,
-    keep_moments: bool | None = None,
 ) -> TrainingPlan:
     """Return the inputs of `mindref train`. Raises ConfigError or RunError.
 
     steps_of, start_from: earlier runs, the first of which gives the inputs that are not given.
     """
-    if keep_moments and start_from is None:
-        raise ConfigError(say("--keep-moments", "--start-from with it", "no --start-from"))
     run = steps_of or start_from
     if run is None:
         name = preset_or_default(preset, changes)  # model-R47
@@ -178,7 +170,7 @@ def plan_training(
         )
         if steps_of is None and is_unchanged:
             check_start_split(start_from, facts, protocol)
-        start = WarmStart.open(start_from, keep_moments=bool(keep_moments), is_command=True)
+        start = WarmStart.open(start_from, is_command=True)
         start.check(new_config)
     exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
     return TrainingPlan(new_config, source, protocol, exclude_seen=exclude, start=start)
@@ -203,7 +195,7 @@ def plan_fit(
     facts = start.served.facts
     protocol, of_preset = protocol or facts["protocol"], PRESETS.get(preset or "", {})
     if protocol == NO_SPLIT:  # model-R49
-        of_preset = {name: x for name, x in of_preset.items() if name not in ENDS}
+        of_preset = {name: x for name, x in of_preset.items() if name != "patience"}
     config = settings_of_run(
         start.config,
         facts,
@@ -236,7 +228,7 @@ def settings_of_run(
     if "epochs" in changes and "steps" not in changes:
         settings["steps"] = MAX_STEPS  # the run has a number of steps, and no largest number
     if protocol == NO_SPLIT:
-        settings |= {name: 0 for name in ENDS if name in settings}
+        settings["patience"] = 0
     if steps is not None:
         settings |= {"steps": steps, "epochs": 0}  # model-R53
     new_config = Config.of("mind", override(settings, changes))
@@ -255,10 +247,9 @@ def check_without_validation(
     """
     if protocol != NO_SPLIT:
         return
-    for name in ENDS:  # model-R51
-        if value := getattr(config, name):
-            reason = "without validation, only steps end a training"
-            raise ConfigError(say(name, "0 with the split none", value, reason))
+    if config.patience:  # model-R51
+        reason = "without validation, only steps end a training"
+        raise ConfigError(say("patience", "0 with the split none", config.patience, reason))
     if family_of(config.model).by_steps and not has_steps:  # model-R51
         raise ConfigError(say("split none", "a number of steps", "no number", todo))
 

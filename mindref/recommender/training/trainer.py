@@ -101,26 +101,18 @@ class TrainingRun:
             "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # the number changes rounding
             "log": fingerprint(self.prepared.loaded.log),
             "items": items.text_digest(self.catalogue),
-            **self.reproducibility(),
         }
 
     def description(self) -> dict[str, object]:
         """Return what callbacks and trackers receive before the first step."""
         return {"run": str(self.run or ""), "settings": self.config.family_settings()}
 
-    def reproducibility(self) -> dict[str, object]:
-        """Return the entry of config.json and of the report if results depend on the machine."""
-        return {"reproducible": False} if self.config.time_limit else {}  # optimiser-R22
-
     def ending(self) -> dict[str, object]:
         """Return the entries of a report that describe the end of the training."""
         if not self.family.by_steps:
             return {}
         ended_by = end_reason(self.state, self.config) or self.stopped_by
-        entries = {"steps": self.state.moments.step, "ended_by": ended_by}
-        if self.config.time_limit:
-            entries["seconds"] = round(self.state.time.seconds, 3)
-        return {**entries, **self.reproducibility()}
+        return {"steps": self.state.moments.step, "ended_by": ended_by}
 
     @cached_property
     def catalogue(self) -> str:
@@ -235,8 +227,7 @@ class TrainingRun:
         hooks, config = hooks or Hooks(), self.config
         if self.family.by_steps:
             self.take_steps(hooks)
-            # stopped between validations, or the last time is not saved: optimiser-R21
-            if self.state.losses[1] or config.time_limit:
+            if self.state.losses[1]:  # optimiser-R18: stopped between validations
                 self.save(self.state, is_best=False)
         elif self.state.moments.step == 0:
             self.state, validation = fit_model(self.task, config, self.validate)
@@ -256,16 +247,13 @@ class TrainingRun:
         self.state = fetch_arrays(before, engine)  # tables are large: keep no second copy
         self.check_same(self.state)
 
-        def clock() -> float:
-            return float(ranks.gather(hooks.clock())[0])  # optimiser-R19: of rank 0
-
         try:
             self.state = train_steps(
                 task,
                 self.state,
                 config,
                 engine,
-                hooks._replace(stop=ranks.polled(hooks.stop), clock=clock),
+                hooks._replace(stop=ranks.polled(hooks.stop)),
                 validate=self.validate and self.validate_on_first,
                 save=self.save_validation,
             )
@@ -391,7 +379,6 @@ class Trainer(TrainingRun):
             **describe_training(self.prepared),
             **({} if size is None else {"log_bytes": size}),  # model-R62
             **({"integer_ids": list(log.integer_ids)} if log.integer_ids else {}),
-            **self.reproducibility(),
         }
 
     def description(self) -> dict[str, object]:

@@ -27,7 +27,6 @@ from mindref.run.source import IN_MEMORY
 from mindref.run.training_data import PreparedLog
 from mindref.run.validate import one_row_arrays
 from mindref.shapes import Array, Bools
-from mindref.training import optimiser
 from mindref.training.loop import TrainingState
 
 
@@ -36,22 +35,14 @@ class WarmStart(NamedTuple):
 
     served: ServedModel
     run: str = IN_MEMORY  # path as it was given, or IN_MEMORY
-    moments: optimiser.State | None = None  # of the last step of the run; None: start at zero
     is_command: bool = False  # messages name options
 
     @classmethod
-    def open(cls, run: Path, *, keep_moments: bool = False, is_command: bool = False) -> WarmStart:
+    def open(cls, run: Path, *, is_command: bool = False) -> WarmStart:
         """Return the start from a run directory. Raises RunError for a run without a model."""
-        config, facts = checkpoint.load_config(run)
+        config, _ = checkpoint.load_config(run)
         check_family(config, f"start from {run}")
-        served = ServedModel.load(run)
-        if not keep_moments:
-            return cls(served, str(run), is_command=is_command)
-        if not (run / array_files.STATE).exists():
-            todo = "start without the moments"
-            raise RunError(say(f"{run}: moments", array_files.STATE, "none", todo))
-        state, _ = checkpoint.load_state(run, checkpoint.run_identity(config, facts), config.model)
-        return cls(served, str(run), state.moments, is_command=is_command)
+        return cls(ServedModel.load(run), str(run), is_command=is_command)
 
     @property
     def config(self) -> Config:
@@ -191,23 +182,14 @@ def start_state(
     served = start.served
     rows = item_table_rows(served, log, config)
     rows_by_table = {"items": rows, "profile": profile_rows(served.vocabulary, prepared.vocabulary)}
-
-    def mapped(earlier: Mapping[str, Array], new: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the earlier arrays; tables have the rows of the new ones."""
-        return {
-            name: map_rows(earlier[name], rows_by_table.get(name), x) for name, x in new.items()
-        }
-
-    arrays = mapped(flatten(served.model.params), flatten(fresh.params))
+    earlier = flatten(served.model.params)
+    arrays = {
+        name: map_rows(earlier[name], rows_by_table.get(name), new)
+        for name, new in flatten(fresh.params).items()
+    }
     fill_new_values(arrays["items"], rows, log, config)
     fill_new_items(arrays["items"], rows, task.catalogue)
-    moments = fresh.moments
-    if start.moments is not None:  # model-R58
-        first = mapped(start.moments.first, moments.first)
-        second = mapped(start.moments.second, moments.second)
-        moments = moments._replace(first=first, second=second)
-    params = unflatten(arrays, type(fresh.params))
-    return fresh._replace(params=params, moments=moments), rows
+    return fresh._replace(params=unflatten(arrays, type(fresh.params))), rows  # model-R58
 
 
 def item_table_rows(served: ServedModel, log: InteractionLog, config: Config) -> Ints:
