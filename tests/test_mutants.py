@@ -300,42 +300,15 @@ def test_a_mutant_whose_code_cannot_be_replaced_is_an_error():
         replace_code(planted)
 
 
-HELPED = """
-import pytest
-
-@pytest.fixture
-def case():
-    return 1
-
-def helper(x):
-    return x
-
-@pytest.mark.rules("page-R1", "page-R2")
-def test_uses_a_helper(case):
-    assert helper(case) == 1
-
-@pytest.mark.rules("page-R3")
-def test_uses_none():
-    assert 1 == 1
-"""
-
-
 @pytest.mark.parametrize(
-    ("old", "new", "rules"),
-    [
-        ("return x", "return x + 0", {"page-R1", "page-R2"}),
-        ("return 1", "return 1  # a comment", set()),
-        ("return 1", "return 1.0", {"page-R1", "page-R2"}),
-        ("1 == 1", "1 != 2", {"page-R3"}),
-        ("def test_uses_none", "def test_renamed", {"page-R3"}),
-        ("import pytest", "import pytest\nimport math", set()),
-        ("", "@pytest.mark.rules('page-R3')\ndef test_new():\n    pass\n", set()),
-    ],
+    "file", ["tests/ops/test_squash.py", "mindref/conformance/checks/squash.py"]
 )
-def test_the_rules_of_changed_tests_are_found(old, new, rules):
-    changed = HELPED.replace(old, new, 1) if old else HELPED + new
-    assert changed != HELPED
-    assert selection.changed_rules(HELPED, changed) == rules
+def test_the_mutants_of_the_rules_of_a_changed_file_are_chosen(file, monkeypatch):
+    git = selection.git
+    monkeypatch.setattr(selection, "git", lambda *x: file if x[0] == "diff" else git(*x))
+    changes = selection.Changes("HEAD")
+    chosen = {mutant.rule for mutant in mutants.MUTANTS if changes.concern(mutant)}
+    assert chosen & changes.rules[file]
 
 
 def test_changed_bounds_of_the_suite_choose_a_sample_of_its_mutants(monkeypatch):

@@ -1,6 +1,6 @@
 """Tuning: trials of a preset or a model on one log, selected on validation cases.
 
-Spec: specs/experiments.md, R11, R24 to R27. Grid and trials are those of `mindref compare`.
+Spec: specs/experiments.md, R11, R24 to R26. Grid and trials are those of `mindref compare`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tables of a result, Markdown, plot."""
+"""The tables of a result, and Markdown."""
 
 from mindref.experiments import tables
 

@@ -1,10 +1,9 @@
 """Choose the mutants whose code or tests changed since a commit.
 
 A mutant changed if one of these differs between the commit and the working tree: its entry; the
-function that it edits; a test or check that cites its rule, with the fixtures and helpers of the
-same file. Comments and docstrings do not count, and new tests do not either. If other code of the
-conformance suite changed, such as its bounds, a sample of the mutants of the suite is chosen too.
-Helpers in other files are not followed: every night all mutants run.
+code of the function that it edits; a file with tests or checks that cite its rule. If another file
+of the conformance suite changed, such as its bounds, a sample of the mutants of the suite is chosen
+too. Helpers in other files are not followed: every night all mutants run.
 """
 
 from __future__ import annotations
@@ -71,10 +70,9 @@ class Changes:
         self.entries = {entry(mutant) for mutant in catalogue_at(base)}
         python = {x for x in self.files if x.endswith(".py")}
         tests = {x for x in python if x.startswith(("tests/", CHECKS))}
-        self.rules = {file: changed_rules(*self.texts(file)) for file in tests}
-        suite = {x for x in python - tests if x.startswith(SUITE)}
-        is_changed = any(changed_names(*self.texts(file)) for file in suite)
+        self.rules = {file: set(labels_of("".join(self.texts(file)))) for file in tests}
         in_suite = [x for x in mutants.MUTANTS if "suite" in x.scope]
+        is_changed = any(x.startswith(SUITE) for x in python - tests)
         self.sample = in_suite[::SAMPLE] if is_changed else []
 
     def texts(self, file: str) -> tuple[str, str]:
@@ -140,52 +138,6 @@ def edited_code(text: str, anchor: str) -> str:
         return code_of(source.find(anchor).node)
     except ValueError:
         return ""
-
-
-def changed_rules(before: str, after: str) -> set[str]:
-    """Return the rules that changed or removed tests of a file cite."""
-    codes = codes_by_name(before)
-    changed = changed_names(before, after)
-    return {rule for name in changed for code in codes[name] for rule in labels_of(code)}
-
-
-def changed_names(before: str, after: str) -> set[str]:
-    """Return the names of a file whose code, or code of the file that they use, changed."""
-    now = codes_by_name(after)
-    return {name for name, code in codes_by_name(before).items() if now.get(name) != code}
-
-
-def codes_by_name(text: str) -> dict[str, set[str]]:
-    """Return name -> the code of its statement and of all statements of the file that it uses."""
-    nodes = statements_by_name(text)
-    used = {name: names_in(node) & nodes.keys() for name, node in nodes.items()}
-    codes = {}
-    for name in nodes:
-        inside, waiting = {name}, {name}
-        while waiting:
-            waiting = used[waiting.pop()] - inside | waiting
-            inside |= waiting
-        codes[name] = {code_of(nodes[x]) for x in inside}
-    return codes
-
-
-def statements_by_name(text: str) -> dict[str, ast.stmt]:
-    """Return the functions, classes and variables that a file defines."""
-    by_name = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            by_name[node.name] = node
-        elif not isinstance(node, ast.Import | ast.ImportFrom):
-            stored = (x for x in ast.walk(node) if isinstance(x, ast.Name))
-            by_name |= {x.id: node for x in stored if isinstance(x.ctx, ast.Store)}
-    return by_name
-
-
-def names_in(node: ast.stmt) -> set[str]:
-    """Return the names in a statement; arguments of a test are names of fixtures."""
-    nodes = list(ast.walk(node))
-    names = {x.id for x in nodes if isinstance(x, ast.Name)}
-    return names | {x.arg for x in nodes if isinstance(x, ast.arg)}
 
 
 def code_of(node: ast.AST) -> str:
