@@ -24,7 +24,7 @@ def indexes_command(as_json: bool) -> None:
     check_memory()  # importing a library without enough memory may end the process
 
     rows = [{"name": "exact", "usable": True, "version": None, "order": 0}]
-    rows += [registry.describe_plugin(kind) for kind in sorted(registry.installed_plugins())]
+    rows += [registry.describe_plugin(kind) for kind in registry.PLUGINS]
     if as_json:
         print_json(rows)
         return

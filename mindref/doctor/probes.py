@@ -93,7 +93,7 @@ def probe_registered() -> Finding:
     from mindref import backend
     from mindref.recall import registry
 
-    backends, indexes = sorted(backend.list_backends()), sorted(registry.installed_plugins())
+    backends, indexes = sorted(backend.list_backends()), list(registry.PLUGINS)
     facts = {"backend": backends, "index": indexes}
     summary = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in facts.items())
     missing = [name for name in BUILT_IN if name not in facts["backend"]]
@@ -131,9 +131,8 @@ def probe_index(kind: str) -> Finding:
 
     row = registry.describe_plugin(kind)
     if not row["usable"]:
-        hint = row["hint"] or "correct or remove the package that registers it"
         reason = " ".join(row["reason"].split())
-        return Finding.of(f"not usable: {reason}", f"exact search is used instead; {hint}")
+        return Finding.of(f"not usable: {reason}", f"exact search is used instead; {row['hint']}")
     when = "only on request" if row["order"] is None else "tried by auto"
     facts = {"version": row["version"], "order": row["order"]}
     return Finding.of(f"{row['version'] or 'built in'}, {when}", "", facts)

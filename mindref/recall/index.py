@@ -1,4 +1,4 @@
-"""Interfaces of an index and of a plugin (entry points `mindref.indexes`); a plugin's index.
+"""Interfaces of an index and of a plugin (a kind of index that needs a library); its index.
 
 Spec: specs/recall.md, recall-R13, R14, R28 to R33. A plugin returns candidates. Scores, order and
 merging of lists are computed by mindref, in the same way for every kind.
@@ -73,7 +73,7 @@ class SearchStructure(Protocol):
 class Plugin(Protocol):
     """A kind of index. The module of the plugin may import its library."""
 
-    name: str  # name of the entry point
+    name: str  # of the kind
     order: int | None  # `auto` tries the lowest order first; None: only if requested by name
 
     def failure(self) -> str | None:

@@ -111,8 +111,7 @@ def check_loadable(folder: Path, kind: str) -> None:
     try:
         registry.load_plugin(kind)
     except (ConfigError, BackendError) as error:
-        hint = registry.install_command(kind) or f"install the package of the index {kind}"
-        todo = f"{hint}, or search with --index exact"
+        todo = f"{registry.install_command(kind)}, or search with --index exact"
         expected = f"a kind that can be loaded here, or {kind} installed"
         got = f"an index by {kind} ({error})"
         raise BackendError(say(str(folder), expected, got, todo)) from error

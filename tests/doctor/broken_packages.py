@@ -43,6 +43,6 @@ def install_broken_packages(folder: Path, *, annoy: str = "") -> str:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     lines = [f"{name} = {name}:Thing" for name in BACKENDS]
-    text = "\n".join(["[mindref.backends]", *lines, "[mindref.indexes]", "lost = missing:Thing"])
+    text = "\n".join(["[mindref.backends]", *lines])
     (info / "entry_points.txt").write_text(text + "\n")
     return os.pathsep.join([str(folder), str(REPOSITORY)])

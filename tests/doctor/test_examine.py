@@ -54,7 +54,6 @@ def broken_packages(tmp_path, monkeypatch):
         (("backend", "exits"), "SystemExit: 0"),
         (("backend", "loud"), "the whole contract"),
         (("backend", "wrong"), "its squash differs from the specification"),
-        (("index", "lost"), "No module named 'missing'"),
         (("backend", "nobody"), "expected one of "),
         (("import", "no_such_module"), "ModuleNotFoundError: No module named 'no_such_module'"),
     ],

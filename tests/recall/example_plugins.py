@@ -1,14 +1,13 @@
-"""Index plugins of another package, and a function that installs them for a test."""
+"""Index plugins that need no library, and a function that installs them for a test."""
 
-from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mindref.recall import build, registry, run_index
+from mindref.recall.registry import import_plugin
 from mindref.recommender.serving import recall as bulk
 
 
@@ -78,19 +77,13 @@ def answering(found: Any) -> type[Half]:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **plugins: Any) -> None:
-    """Install only these plugins under these names; a text is the value of an entry point."""
-    made = []
-    for name, value in plugins.items():
-        entry: Any = SimpleNamespace(name=name, dist=None, load=lambda value=value: value)
-        if isinstance(value, str):
-            entry = metadata.EntryPoint(name.replace("_", "-"), value, registry.GROUP)
-        made.append(entry)
-    real = metadata.entry_points
+    """Let these plugins be the only ones: functions, or texts as in `registry.PLUGINS`."""
 
-    def entry_points(**asked):
-        return made if asked == {"group": registry.GROUP} else real(**asked)
+    def import_installed(kind: str) -> Any:
+        return import_plugin(kind) if isinstance(plugins[kind], str) else plugins[kind]
 
-    monkeypatch.setattr(metadata, "entry_points", entry_points)
+    monkeypatch.setattr(registry, "PLUGINS", plugins)
+    monkeypatch.setattr(registry, "import_plugin", import_installed)
     Half.asked.clear()
 
 

@@ -230,7 +230,7 @@ def test_a_full_disk_leaves_no_partial_index_and_gives_exact_search(run, monkeyp
 
 
 @needs_annoy
-@pytest.mark.parametrize("gone", ["faiss", "entry point"])
+@pytest.mark.parametrize("gone", ["faiss", "kind"])
 def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(run, built, monkeypatch, gone):
     """Another machine that shares the folder may have it."""
     install(monkeypatch, **{"faiss-ivf": FAISS, "annoy": ANNOY})
