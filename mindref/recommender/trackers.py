@@ -1,7 +1,6 @@
-"""Experiment trackers: plugins that record the settings, the curve and the report of a training.
+"""Experiment trackers: they record the settings, the curve and the report of a training.
 
-Spec: specs/callbacks.md. A tracker is a plugin of the entry points `mindref.trackers`, or any
-`module:object`. The trackers of mindref are registered in the same way as those of other packages.
+Spec: specs/callbacks.md. A tracker is one of this module, or any `module:object`.
 
 tensorboard    event files, by the package tensorboardX, which needs no TensorFlow
 mlflow         a run in MLflow (mlflow-skinny)
@@ -18,7 +17,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +27,6 @@ from mindref.process.requirements import install_extra
 from mindref.recommender.callbacks import Callback, logger
 from mindref.training.loop import Validation
 
-GROUP = "mindref.trackers"
 MEMBERS = ("start", "log", "end")
 STEPS_PER_LOG = 100
 """Steps between two records of the training loss."""
@@ -48,38 +45,23 @@ class Tracker(Protocol):
         """End the record. report: on the test cases; None if the training was stopped or failed."""
 
 
-def installed_trackers() -> dict[str, metadata.EntryPoint]:
-    """Return name -> entry point of every installed tracker, without importing any."""
-    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
-
-
-def install_hint(name: str) -> str:
-    """Return how to install what a tracker needs: by an extra, or as another package says."""
-    entry = installed_trackers().get(name)
-    package = entry.dist.name if entry is not None and entry.dist is not None else "mindref"
-    if package == "mindref":
-        return install_extra(name)
-    return f"install what the package {package} needs for it"
-
-
 def load_tracker(name: str) -> Tracker:
     """Return the tracker of a name, or the object `module:object`; a class is called.
 
     Raises ConfigError if the tracker is unknown, cannot be imported, or lacks a method.
     """
     location, todo = f"tracker {name}", ""
-    installed = installed_trackers()
     try:
         if ":" in name:
             import_from_cwd(name)
             module, _, attribute = name.partition(":")
             loaded = getattr(importlib.import_module(module), attribute)
-        elif name in installed:
-            todo = install_hint(name)  # callbacks-R6
-            loaded = installed[name].load()
+        elif name in TRACKERS:
+            todo = install_extra(name)  # callbacks-R6
+            loaded = TRACKERS[name]
         else:
-            names = ", ".join(sorted(installed)) or "none is installed"
-            raise ConfigError(say("tracker", f"one of {names}, or module:object", repr(name)))
+            expected = f"one of {', '.join(TRACKERS)}, or module:object"
+            raise ConfigError(say("tracker", expected, repr(name)))
         tracker: Any = loaded() if isinstance(loaded, type) else loaded
     except ConfigError:
         raise
@@ -293,3 +275,11 @@ class WandbTracker:
         """Record the test metrics and end the run; a stopped training is a failed run."""
         self.run.summary.update(report_metrics(report))
         self.run.finish(exit_code=1 if report is None else 0)
+
+
+TRACKERS: dict[str, type[Tracker]] = {
+    "mlflow": MlflowTracker,
+    "tensorboard": TensorboardTracker,
+    "wandb": WandbTracker,
+}
+"""Name of `--track`, and of the extra that installs the library -> class."""
