@@ -146,7 +146,7 @@ def calls(trained, tmp_path, monkeypatch):
             "run": run, "output": tmp_path / "out", "users": 3, "data": None,
         }),
         "export_vectors": (export_vectors, {
-            "run": run, "output": tmp_path / "vectors", "form": "npy", "all_users": False,
+            "run": run, "output": tmp_path / "vectors", "all_users": False,
             "data": None,
         }),
         "build_index": (build_index, {

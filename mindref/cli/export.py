@@ -12,14 +12,13 @@ from mindref.cli import run_settings, settings
 from mindref.cli.streams import print_json, print_stderr, print_stdout
 
 ONNX, VECTORS = KINDS = ("onnx", "vectors")
-FORMATS = ("parquet", "npy")
 
 
 @click.command("export", short_help="Write a run as files for serving without mindref.")
 @click.argument("run", type=settings.FOLDER)
 @click.option(
     "--to", "kind", type=click.Choice(KINDS), required=True,
-    help="User tower as ONNX, or vectors for other search engines.",
+    help="User tower as ONNX, or vectors for other search engines as Parquet (extra `parquet`).",
 )  # fmt: skip
 @click.option(
     "--output", type=settings.FOLDER,
@@ -28,10 +27,6 @@ FORMATS = ("parquet", "npy")
 @click.option(
     "--users", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, metavar="N",
     help="Number of users of the log for the comparison with the reference [1 to 1000000].",
-)  # fmt: skip
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True,
-    help="With --to vectors: file format. parquet requires pyarrow (extra `parquet`).",
 )  # fmt: skip
 @click.option(
     "--all-users", is_flag=True,
@@ -44,7 +39,6 @@ def export_command(
     kind: str,
     output: Path | None,
     users: int,
-    form: str,
     all_users: bool,
     data: Path | None,
     as_json: bool,
@@ -72,8 +66,8 @@ def export_command(
     random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.
     """
     allowed = {"run", "kind", "output", "data", "as_json"}
-    allowed |= {"form", "all_users"} if kind == VECTORS else {"users"}
-    options = "--format, --all-users" if kind == VECTORS else "--users"
+    allowed |= {"all_users"} if kind == VECTORS else {"users"}
+    options = "--all-users" if kind == VECTORS else "--users"
     expected = f"only --output, --data, --json, {options}"
     settings.reject_other_options(f"--to {kind}", allowed, expected)
     output = output if output is not None else run / f"export-{kind}"
@@ -82,7 +76,7 @@ def export_command(
         settings.set_threads(None, run_settings.run_backend(run))
         from mindref.recommender.export import export_vectors
 
-        result = export_vectors(run, output, form=form, all_users=all_users, data=data)
+        result = export_vectors(run, output, all_users=all_users, data=data)
         line = vectors_line(result)
     else:
         settings.set_threads(None)

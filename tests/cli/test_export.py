@@ -102,22 +102,24 @@ def test_a_non_empty_folder_is_unchanged_and_a_run_is_required(
 
 
 def test_vectors_are_printed_with_their_rows(cli, run, tmp_path):
-    result = cli("export", run, "--to", "vectors", "--format", "npy", "--all-users")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
+    result = cli("export", run, "--to", "vectors", "--all-users")
     assert (result.code, result.err) == (0, "")
-    items = len((run / "export-vectors" / "items.tsv").read_text().splitlines()) - 1
-    interests = len((run / "export-vectors" / "interests.tsv").read_text().splitlines()) - 1
-    assert f"{items} items of width 8; {interests} interests and " in result.out
-    assert result.out.endswith(f"export: {run / 'export-vectors'}\n")
-    facts = cli.json(
-        "export", run, "--to", "vectors", "--format", "npy", "--output", tmp_path / "out"
+    folder = run / "export-vectors"
+    items, interests = (
+        len(parquet.read_table(folder / f"{name}.parquet")) for name in ("items", "interests")
     )
+    assert f"{items} items of width 8; {interests} interests and " in result.out
+    assert result.out.endswith(f"export: {folder}\n")
+    facts = cli.json("export", run, "--to", "vectors", "--output", tmp_path / "out")
     assert facts["items"] == {"shape": [items, 8]}
     assert "users" not in facts
 
 
 def test_a_log_that_cannot_be_read_ends_an_export_of_users(cli, run):
     lose_log(run)
-    arguments = ("export", run, "--to", "vectors", "--format", "npy")
+    pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    arguments = ("export", run, "--to", "vectors")
     assert "name it with --data" in cli.error(*arguments, "--all-users")
     assert not (run / "export-vectors").exists()
     cli.succeed(*arguments)  # the items need no log

@@ -169,7 +169,7 @@ EARLY_ERRORS = [
     ("evaluate RUN --predictions no/x", "--predictions: expected a file in an existing folder"),
     ("evaluate none", "expected a run directory, got no config.json in it; name the folder"),
     ("evaluate STAGE --at 5", "a DIN run: expected only --json, got --at"),
-    ("export RUN --to vectors --users 5", "--json, --format, --all-users, got --users"),
+    ("export RUN --to vectors --users 5", "--json, --all-users, got --users"),
     ("export RUN --to onnx --all-users", "only --output, --data, --json, --users, got --all-users"),
     ("export RUN --to vectors --output here", "expected a new or empty folder, got one in use"),
     *(

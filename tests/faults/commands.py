@@ -32,7 +32,7 @@ COMMANDS = {
     "rerank": "recall run --history ITEM --rerank din --json",
     "resume din": "train --resume din",
     "export": "export run --to onnx --output out --users 20",
-    "vectors": "export run --to vectors --format npy --all-users --output out",
+    "vectors": "export run --to vectors --all-users --output out",
     "compare": "compare shop.inter --models popularity,random --seeds 1 --out arms"
     " --markdown tables.md --metric hit_rate@10",
     "similar": "similar run ITEM --output similar.tsv",

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 import mindref
-from mindref.cli import export as command
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.models.serving import compute_interests
 from mindref.recommender import export as vector_export
 from mindref.recommender.export import export_vectors, verify_export
 from mindref.run import items as catalogue
 from mindref.run import vector_files
-from mindref.run.tsv import unescape
-from mindref.run.vector_files import FORMATS
 from tests.list_requests import recalled
 from tests.runs import change_json, trained
+
+parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
 
 
 @pytest.fixture
@@ -26,19 +25,8 @@ def run(mind_run, tmp_path):
     return shutil.copytree(mind_run, tmp_path / "run")
 
 
-def read_tsv(path):
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
-    return [tuple(map(unescape, line.split("\t"))) for line in lines]
-
-
-def read_tables(folder, form):
+def read_tables(folder):
     """Return the rows of the three tables without vectors, and the vectors of the first two."""
-    if form == "npy":
-        tables = [read_tsv(folder / f"{name}.tsv") for name in ("items", "interests", "histories")]
-        tables[0] = [(name, title, int(count)) for name, _, count, title in tables[0]]
-        tables[1] = [(user, int(interest)) for user, interest in tables[1]]
-        return tables, [np.load(folder / f"{name}.npy") for name in ("items", "interests")]
-    parquet = pytest.importorskip("pyarrow.parquet")
     columns = {name: parquet.read_table(folder / f"{name}.parquet") for name in
                ("items", "interests", "histories")}  # fmt: skip
     rows = [
@@ -51,15 +39,13 @@ def read_tables(folder, form):
     return rows, vectors
 
 
-@pytest.fixture(params=FORMATS)
-def exported(request, run, tmp_path, monkeypatch):
+@pytest.fixture
+def exported(run, tmp_path, monkeypatch):
     """A served run, and the tables of its export in blocks of 25 users."""
     monkeypatch.setattr(vector_export, "USERS_PER_BLOCK", 25)
-    if request.param == "parquet":
-        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
-    facts = export_vectors(run, tmp_path / "out", form=request.param, all_users=True)
+    facts = export_vectors(run, tmp_path / "out", all_users=True)
     assert facts["warnings"] == []
-    return mindref.load(run).served, *read_tables(tmp_path / "out", request.param), facts
+    return mindref.load(run).served, *read_tables(tmp_path / "out"), facts
 
 
 @pytest.mark.rules("serving-R1", "model-R43")
@@ -99,8 +85,8 @@ def test_the_tables_of_users_have_active_interests_and_histories(exported):
 )  # fmt: skip
 def test_lists_from_the_tables_are_those_of_recall(settings, tmp_path):
     run = trained(tmp_path / "run", backend="numpy", **settings)
-    facts = export_vectors(run, tmp_path / "out", form="npy", all_users=True)
-    (items, interests, histories), (matrix, vectors) = read_tables(tmp_path / "out", "npy")
+    facts = export_vectors(run, tmp_path / "out", all_users=True)
+    (items, interests, histories), (matrix, vectors) = read_tables(tmp_path / "out")
     row_of = {name: row for row, (name, _, _) in enumerate(items)}
     for answer in recalled(run, n=7, index="exact"):
         queries = vectors[[user == answer.user for user, _ in interests]]
@@ -120,26 +106,18 @@ def test_lists_from_the_tables_are_those_of_recall(settings, tmp_path):
 
 
 @pytest.mark.rules("serving-R5")
-@pytest.mark.parametrize("form", FORMATS)
-def test_two_exports_are_the_same_bytes_in_blocks_of_any_number(form, run, tmp_path, monkeypatch):
-    if form == "parquet":
-        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+def test_two_exports_are_the_same_bytes_in_blocks_of_any_number(run, tmp_path, monkeypatch):
     monkeypatch.setattr(vector_export, "USERS_PER_BLOCK", 16)
     monkeypatch.setattr(vector_files, "ROWS", 32)
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
-        export_vectors(run, folder, form=form, all_users=True)
-    names = sorted(path.name for path in folders[0].iterdir())
-    assert [(folders[0] / name).read_bytes() for name in names] == [
-        (folders[1] / name).read_bytes() for name in names
-    ]
-    (items, interests, histories), (matrix, vectors) = read_tables(folders[0], form)
+        export_vectors(run, folder, all_users=True)
+    first, second = ({x.name: x.read_bytes() for x in folder.iterdir()} for folder in folders)
+    assert first == second
+    (items, interests, histories), (matrix, vectors) = read_tables(folders[0])
     assert (len(items), len(interests)) == (len(matrix), len(vectors))
     assert len({user for user, _ in histories}) == 60
-    if form == "parquet":
-        import pyarrow.parquet
-
-        assert pyarrow.parquet.ParquetFile(folders[0] / "items.parquet").num_row_groups > 1
+    assert parquet.ParquetFile(folders[0] / "items.parquet").num_row_groups > 1
 
 
 @pytest.mark.rules("serving-R5")
@@ -152,7 +130,7 @@ def test_vectors_of_one_block_of_users_are_in_memory(run, tmp_path, monkeypatch)
         return compute(model, rows, *arguments)
 
     monkeypatch.setattr(vector_export, "compute_interests", count_rows)
-    export_vectors(run, tmp_path / "out", form="npy", all_users=True)
+    export_vectors(run, tmp_path / "out", all_users=True)
     assert sizes == [16, 16, 16, 12]
 
 
@@ -164,33 +142,24 @@ def test_a_family_of_scores_is_rejected_before_the_model_is_read(model, tmp_path
     with pytest.raises(
         ConfigError, match=rf"--to vectors: .* got a run of {model}, which has only"
     ):
-        export_vectors(run, tmp_path / "out", form="npy")
+        export_vectors(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.rules("serving-R7")
-def test_ids_that_a_format_cannot_hold(run, tmp_path):
-    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+def test_an_id_that_utf_8_cannot_encode_is_an_error_and_a_title_is_escaped(run, tmp_path):
     ids, counts, titles = catalogue.read_items(run / "items.tsv")
     ids[7:10], titles[7:10] = ["a\tb\n", "caf\u00e9\\n", "plain"], ["", "", "title \ud83d"]
     rewrite_items(run, ids, counts, titles)
-    for form in FORMATS:
-        export_vectors(run, tmp_path / form, form=form)
-    from pyarrow.parquet import read_table
-
-    table = read_table(tmp_path / "parquet" / "items.parquet")
+    export_vectors(run, tmp_path / "out")
+    table = parquet.read_table(tmp_path / "out" / "items.parquet")
     assert set(ids[7:10]) <= set(table["id"].to_pylist())
     assert "title \\ud83d" in table["title"].to_pylist()
-    rows = read_tsv(tmp_path / "npy" / "items.tsv")
-    assert set(ids[7:10]) <= {row[0] for row in rows}
-    assert "title \ud83d" in {row[3] for row in rows}
     ids[7] = "lone \ud800"
     rewrite_items(run, ids, counts, titles)
-    with pytest.raises(DataError, match=r"item 'lone \\ud800': expected an id .* --format npy"):
-        export_vectors(run, tmp_path / "other", form="parquet")
+    with pytest.raises(DataError, match=r"item 'lone \\ud800': expected an id .*; rename it"):
+        export_vectors(run, tmp_path / "other")
     assert not (tmp_path / "other").exists()
-    export_vectors(run, tmp_path / "other", form="npy")
-    assert ids[7] in {row[0] for row in read_tsv(tmp_path / "other" / "items.tsv")}
 
 
 def rewrite_items(run, *columns):
@@ -203,7 +172,7 @@ def rewrite_items(run, *columns):
 @pytest.mark.rules("serving-R8", "security-R15")
 def test_the_manifest_covers_every_file_but_notes_of_the_user(run, tmp_path):
     folder = tmp_path / "out"
-    export_vectors(run, folder, form="npy", all_users=True)
+    export_vectors(run, folder, all_users=True)
     names = {path.name for path in folder.iterdir()}
     (folder / "README.md").write_text("licence: mine\n")
     facts = verify_export(folder)
@@ -226,17 +195,12 @@ def test_vectors_that_are_not_finite_are_an_error(bad, run, tmp_path, monkeypatc
 
     monkeypatch.setattr(vector_export, "compute_interests", spoil)
     with pytest.raises(RunError, match="vectors of the run: expected finite numbers in float32"):
-        export_vectors(run, tmp_path / "out", form="npy", all_users=True)
+        export_vectors(run, tmp_path / "out", all_users=True)
     assert not (tmp_path / "out").exists()
 
 
-def test_parquet_without_pyarrow_is_an_error_before_the_run_is_read(run, tmp_path, monkeypatch):
+def test_without_pyarrow_there_is_an_error_before_the_run_is_read(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (run / "model.safetensors").unlink()
-    with pytest.raises(ConfigError, match=r"--format parquet: expected pyarrow, .* --format npy"):
-        export_vectors(run, tmp_path / "out", form="parquet")
-
-
-def test_the_command_and_the_library_have_the_same_formats():
-    assert command.FORMATS == FORMATS
-    assert command.VECTORS == vector_export.VECTORS
+    with pytest.raises(ConfigError, match=r"--to vectors: expected pyarrow, got none; pip install"):
+        export_vectors(run, tmp_path / "out")

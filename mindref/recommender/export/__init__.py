@@ -46,7 +46,7 @@ from mindref.run import array_files, atomic, checkpoint, files, lock
 from mindref.run import items as catalogue
 from mindref.run.files import file_digest
 from mindref.run.items import Items
-from mindref.run.vector_files import FORMATS, TABLES, VectorTables, check_vector_format
+from mindref.run.vector_files import VectorTables, import_pyarrow
 from mindref.shapes import Array
 
 ONNX, VECTORS = KINDS = ("onnx", "vectors")
@@ -122,34 +122,33 @@ def export_vectors(
     run: Path,
     output: Path,
     *,
-    form: str = FORMATS[0],
     all_users: bool = False,
     data: Path | None = None,
 ) -> dict[str, Any]:
     """Write vectors of the servable items into a new folder; return the content of export.json.
 
-    form: "parquet" or "npy". all_users: also write the active interests and the histories of every
-    user of the log; data: new path of the log. The result also has `warnings` for the user. Raises
-    ConfigError for a family that has only scores and without pyarrow; RunError for a damaged run, a
-    folder in use or vectors that are not finite; DataError for an id that Parquet cannot hold.
+    all_users: also write the active interests and the histories of every user of the log. data: new
+    path of the log. The result also has `warnings` for the user. Raises ConfigError for a family
+    that has only scores and without pyarrow; RunError for a damaged run, a folder in use or vectors
+    that are not finite; DataError for an id that Parquet cannot hold.
     """
     family = checkpoint.load_config(run)[0].model
     if not family_of(family).has_vectors:  # serving-R6: before the model is read
         got = f"a run of {family}, which has only scores"
         todo = "mindref recall --all-users writes lists of any model"
         raise ConfigError(say(f"export {run} --to {VECTORS}", "a model with vectors", got, todo))
-    check_vector_format(form)
+    import_pyarrow()
     atomic.check_unused(output)  # before slow work
     served = ServedModel.load(run, data=data).load_backend()
     requested = find_users(served, None) if all_users else None
     with new_folder(output) as (folder, warnings):
-        with TABLES[form](folder, served.item_vectors.shape[1]) as writer:
+        with VectorTables(folder, served.item_vectors.shape[1]) as writer:
             vectors = finite_float32(served.item_vectors)
             ids, counts, titles = servable_items(served)
             writer.write_items(ids, titles, counts, vectors)
             rows = None if requested is None else write_users(writer, served, requested)
         entries = {
-            "form": form,
+            "form": "parquet",
             "items": {"shape": list(served.item_vectors.shape)},
             **({} if rows is None else {"users": rows}),
             **score_entry(served.model.config),
