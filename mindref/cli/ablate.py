@@ -28,9 +28,9 @@ def ablate_command(options: ExperimentOptions, studies: str, listed: bool) -> in
     """Train every arm of STUDIES on DATA and compare it with the base arm of its study.
 
     Without DATA the built-in catalogue is used. The table has hit rates at 10 and 50 from the whole
-    catalogue, the effect of each arm with an interval over users and seeds, the time per step on
-    this machine, and a verdict. Arms with equal settings are trained once. All runs are stored
-    below --out. Ctrl-C saves the state; the same command resumes.
+    catalogue, the effect of each arm with an interval over users and seeds, and a verdict. Arms
+    with equal settings are trained once. All runs are stored below --out. Ctrl-C saves the state;
+    the same command resumes.
     """
     from mindref.experiments.studies import select_studies, study_arms
 

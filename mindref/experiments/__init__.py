@@ -6,7 +6,7 @@ with its opponent user by user. Finished runs are never trained again, so that t
 resumes an experiment.
 
     arms          arms, the directories of their runs, the models of `mindref compare` (models.toml)
-    runs          train, resume or load a run; time of training steps
+    runs          train, resume or load a run
     first_hits    the rank of the first hit of each test case
     paired_tests  means, bootstrap intervals, paired tests, the estimates of all arms of a table
     studies       the studies of `mindref ablate` (studies.toml)

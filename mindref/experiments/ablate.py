@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mindref.bench.machine import processor_name
 from mindref.config import Config
 from mindref.errors import RunError, say
 from mindref.experiments import paired_tests, results
@@ -24,7 +23,6 @@ from mindref.experiments.arms import (
 from mindref.experiments.paired_tests import Differences, Estimates, overall_verdict
 from mindref.experiments.runs import ExperimentRuns
 from mindref.experiments.studies import Study, StudyArms, study_arms
-from mindref.process.threads import usable_cores
 
 ABLATION_LENGTHS = (10, 50)  # n of the hit rates
 
@@ -70,7 +68,6 @@ def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> results.AblationRe
         "kind": "ablate",
         **results.result_head(plan.base, runs, cases, seeds, ABLATION_LENGTHS),
         "studies": [study_result(study, evaluated, estimates, differences) for study in studies],
-        "cost": step_costs(evaluated),
     }
 
 
@@ -115,17 +112,3 @@ def arm_verdict(arm: Arm, base: Arm, against: Differences | None) -> str:
     """Return the verdict on an arm."""
     verdict = overall_verdict(against) if against is not None else "no result"
     return "base" if arm is base else verdict
-
-
-def step_costs(evaluated: Mapping[str, results.EvaluatedRuns]) -> results.StepCosts:
-    """Return the seconds of 1,000 steps of each arm, and the machine."""
-
-    def seconds(arm: results.EvaluatedRuns) -> float | None:
-        steps = sum(run.timed for run, _ in arm)
-        return 1000 * sum(run.seconds for run, _ in arm) / steps if steps else None
-
-    return {
-        "machine": f"{processor_name()}, {usable_cores()} cores",
-        "unit": "seconds per 1,000 training steps, without validation",
-        "arms": {folder: seconds(arm) for folder, arm in evaluated.items()},
-    }

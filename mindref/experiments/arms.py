@@ -1,6 +1,6 @@
 """Arms of an experiment: labelled settings, directories of their runs, models of models.toml.
 
-Spec: specs/experiments.md, R17 and R22.
+Spec: specs/experiments.md, R17 and R21.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def model_arm(name: str, fixed_settings: Collection[str] = ()) -> Arm:
     dropped = {"steps", "epochs", *fixed_settings}
     if "dropout" in fixed_settings:
         dropped.add("dropout_by_density")
-    start = {k: x for k, x in recipe.items() if k not in dropped}  # experiments-R22
+    start = {k: x for k, x in recipe.items() if k not in dropped}  # experiments-R21
     tunable = known_settings(str(identity["model"])) - {*fixed_settings, *identity}
     grid = {
         setting: tuple(values)

@@ -1,6 +1,6 @@
 """The paper's table: models tuned alike, on the same test cases, compared with one opponent.
 
-Spec: specs/experiments.md, R11, R12 and R22. Source: paper, section 4.1 with Table 2. Differs:
+Spec: specs/experiments.md, R11, R12 and R21. Source: paper, section 4.1 with Table 2. Differs:
 several seeds, intervals and tests; settings are chosen on validation cases, with equally many
 trials per model, drawn from its grid by a hash.
 """

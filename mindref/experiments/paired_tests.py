@@ -1,6 +1,6 @@
 """Paired comparison of arms, user by user: means, intervals, tests, and the estimates of a table.
 
-Spec: specs/experiments.md, R1 to R10 and R23. Source: Efron 1979 (bootstrap); Student 1908 (few
+Spec: specs/experiments.md, R1 to R10 and R22. Source: Efron 1979 (bootstrap); Student 1908 (few
 seeds); Fisher 1935 (sign flips); Holm 1979. Differs: a two-factor bootstrap of users and seeds
 (Owen 2007) counts the variance of user-seed pairs more than three times; here each source of
 variance counts once.
@@ -138,7 +138,7 @@ def sampled_means(
     deviation, sampled = over_seeds - over_seeds.mean(), hits / num_cases
     sampled_deviation = sampled - sampled.mean(axis=1, keepdims=True)
     user_variance = np.square(sampled_deviation - deviation).sum(axis=1).mean()
-    excess = max(0.0, np.square(deviation).sum() - user_variance) / (seeds - 1)  # experiments-R23
+    excess = max(0.0, np.square(deviation).sum() - user_variance) / (seeds - 1)  # experiments-R22
     return means + samples.seed_errors[valid] * np.sqrt(excess / seeds)
 
 

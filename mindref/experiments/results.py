@@ -1,11 +1,10 @@
 """Parts that all results share: command, data, settings, statistics, outcome of the trainings.
 
-Spec: specs/experiments.md, R19 to R21. The TypedDicts declare the JSON form of a result.
+Spec: specs/experiments.md, R19 and R20. The TypedDicts declare the JSON form of a result.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
@@ -58,11 +57,10 @@ class ResultHead(TypedDict):
 
 
 class TrainingOutcome(TypedDict):
-    """Best steps, divergence messages and curve of the trainings of an arm."""
+    """Best steps and divergence messages of the trainings of an arm."""
 
     best_steps: list[int]
     diverged: list[str]
-    curve: list[tuple[int, float]]  # step and mean validation metric
 
 
 class ArmResult(TrainingOutcome):
@@ -124,20 +122,11 @@ class StudyResult(TypedDict):
     arms: list[AblatedArm]
 
 
-class StepCosts(TypedDict):
-    """The time of a step of each arm."""
-
-    machine: str
-    unit: str
-    arms: dict[str, float | None]
-
-
 class AblationResult(ResultHead):
     """The result of `mindref ablate`."""
 
     kind: Literal["ablate"]
     studies: list[StudyResult]
-    cost: StepCosts
 
 
 class TunedTrial(TrialResult):
@@ -178,7 +167,7 @@ def result_head(
 ) -> ResultHead:
     """Return the head of a result. It has no time, path or machine."""
     settings = {name: value for name, value in base.to_dict().items() if name != "seed"}
-    return {  # experiments-R21
+    return {  # experiments-R20
         "format": FORMAT,
         "mindref": mindref.__version__,
         "command": "",
@@ -217,18 +206,8 @@ def complete_hits(finals: Mapping[str, EvaluatedRuns]) -> dict[str, list[FirstHi
 
 
 def training_outcome(evaluated: EvaluatedRuns) -> TrainingOutcome:
-    """Return best steps, divergence messages and mean validation curve of an arm.
-
-    The curve has the steps that all seeds have.
-    """
-    runs = [run for run, _ in evaluated]
-    values: dict[int, list[float]] = defaultdict(list)  # by step
-    for run in runs:
-        for step, value in run.curve:
-            values[step].append(value)
-    common = {step: x for step, x in sorted(values.items()) if len(x) == len(runs)}
+    """Return best steps and divergence messages of an arm."""
     return {
-        "best_steps": [run.best_step for run in runs],
-        "diverged": [run.diverged for run in runs if run.diverged],
-        "curve": [(step, sum(x) / len(x)) for step, x in common.items()],
+        "best_steps": [run.best_step for run, _ in evaluated],
+        "diverged": [run.diverged for run, _ in evaluated if run.diverged],
     }

@@ -1,15 +1,14 @@
 """The runs of an experiment: trained, resumed, or found finished.
 
-Spec: specs/experiments.md, R13 to R16, R19, R20. The log is read once, before `ExperimentRuns` is
+Spec: specs/experiments.md, R13 to R16, R19. The log is read once, before `ExperimentRuns` is
 made.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,14 +24,13 @@ from mindref.recommender.training.plan import TrainingPlan, fit_to_log
 from mindref.recommender.training.trainer import REPORT, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.checkpoint import check_free
-from mindref.run.metadata import Duration
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.stored_json import Count, Finite, decode
 from mindref.run.training_data import prepare_training
 from mindref.training.divergence import Diverged
-from mindref.training.loop import Hooks, Validation
+from mindref.training.loop import Hooks
 
-PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
+PROGRESS_FILE = "experiment.json"  # in the run directory
 CHOOSE_OTHER = "choose another --out, or remove the folder"
 Watch = Callable[[Config, int], AbstractContextManager[Hooks]]
 
@@ -49,10 +47,6 @@ class RunProgress:
     diverged: str = ""  # why the training has no result
     value: Finite | None = None  # best value of the validation metric; None if it diverged
     best_step: Count = 0
-    seconds: Duration = 0.0  # of the timed steps, on the machine that ran them
-    timed: Count = 0  # number of timed steps
-    curve: list[tuple[Count, Finite]] = field(default_factory=list)
-    """Step and validation metric of each validation."""
 
 
 class RunListener(NamedTuple):
@@ -175,7 +169,7 @@ class ExperimentRuns:
                 trainer = self.make_trainer(planned)
                 step = trainer.state.moments.step
                 self.listener.print_line(title + (f": resumed at step {step}" if step else ""))
-                progress = self.train_to_end(trainer, progress)
+                progress = self.train_to_end(trainer)
                 content = {**asdict(progress), "identity": trainer.identity}
                 files.write_sealed(directory / PROGRESS_FILE, content)
         if not progress.finished:
@@ -196,13 +190,13 @@ class ExperimentRuns:
                 atomic.remove_leftovers(planned.directory, *names)  # faults-R8
             yield
 
-    def train_to_end(self, trainer: Trainer, before: RunProgress) -> RunProgress:
+    def train_to_end(self, trainer: Trainer) -> RunProgress:
         """Train to the end or until stopped; return the progress of the run."""
-        listener, clock, diverged, finished = self.listener, StepClock(), "", True
+        listener, diverged, finished = self.listener, "", True
         watch = listener.watch or (lambda config, step: nullcontext(Hooks(stop=listener.stop)))
         with watch(trainer.config, trainer.state.moments.step) as hooks:
             try:
-                finished = trainer.train(clock.timing_hooks(hooks)).finished
+                finished = trainer.train(hooks).finished
             except Diverged as error:
                 diverged = str(error)  # experiments-R19
         state = trainer.state
@@ -211,9 +205,6 @@ class ExperimentRuns:
             diverged=diverged,
             value=None if diverged or not state.best_step else state.best_value,
             best_step=state.best_step,
-            seconds=before.seconds + clock.seconds,
-            timed=before.timed + clock.steps,
-            curve=[(x.step, x.value) for x in trainer.validations if x.value is not None],
         )
 
 
@@ -238,28 +229,3 @@ def read_progress(run: Path) -> RunProgress:
         return RunProgress()  # the checkpoint on disk shows the progress
     lacks_value = progress.finished and not progress.diverged and progress.value is None
     return progress if is_of_run and not lacks_value else RunProgress()
-
-
-class StepClock:
-    """Sums the seconds of training steps, without validation, checkpoints and the first step."""
-
-    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
-        self.now = now
-        self.seconds, self.steps = 0.0, 0
-        self.last: float | None = None  # end of the previous step; None: not comparable
-
-    def timing_hooks(self, hooks: Hooks) -> Hooks:
-        """Return hooks that time the steps and call the given hooks."""
-
-        def on_step(step: int, loss: float) -> None:
-            if self.last is not None:
-                self.seconds += self.now() - self.last
-                self.steps += 1
-            hooks.on_step(step, loss)
-            self.last = self.now()
-
-        def on_validation(validation: Validation) -> None:
-            hooks.on_validation(validation)
-            self.last = self.now()  # experiments-R20: excludes validation and checkpoint
-
-        return hooks._replace(on_step=on_step, on_validation=on_validation)

@@ -122,24 +122,19 @@ def ablation_table(result: results.AblationResult) -> ResultTable:
     heads = ["study", "arm"]
     for n in result["lengths"]:
         heads += [f"HR@{n}", "effect", "p, Holm"]
-    cost = result["cost"]
     rows = []
     for study in result["studies"]:
         for arm in study["arms"]:
             cells = [cell for metric in metrics for cell in effect_cells(arm, metric)]
-            arm_seconds = cost["arms"][arm["runs"]]
-            seconds = "" if arm_seconds is None else f"{arm_seconds:.3g}"
-            rows.append((study["name"], arm["label"], *cells, seconds, arm["verdict"]))
+            rows.append((study["name"], arm["label"], *cells, arm["verdict"]))
     notes = (
         *statistics_notes(result),
         "verdict: better or worse if an interval of the effect excludes 0 and its p, adjusted for"
         " the number of comparisons, is below .05",
-        f"cost: {cost['unit']}, measured on this machine ({cost['machine']}) under its load at the"
-        " time",
     )
     verdict = "verdict" if len(result["seeds"]) > 1 else "verdict (one seed)"
     title = f"ablation: {data_description(result)}"
-    return ResultTable(title, notes, (*heads, "s/1,000 steps", verdict), rows)
+    return ResultTable(title, notes, (*heads, verdict), rows)
 
 
 def effect_cells(arm: results.ArmResult, metric: str) -> tuple[str, str, str]:

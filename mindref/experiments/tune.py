@@ -1,6 +1,6 @@
 """Tuning: trials of a preset or a model on one log, selected on validation cases.
 
-Spec: specs/experiments.md, R11, R24 to R26. Grid and trials are those of `mindref compare`.
+Spec: specs/experiments.md, R11, R23 to R25. Grid and trials are those of `mindref compare`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def tuned_arm(label: str, base: Config, changes: Mapping[str, object]) -> Arm:
     """
     is_listed = label in RECALL_FAMILIES or label in named_models()
     arm = model_arm(label if is_listed else base.model, changes)
-    settings = {} if label in PRESETS else arm.settings  # experiments-R24
+    settings = {} if label in PRESETS else arm.settings  # experiments-R23
     return arm._replace(label=label, settings=settings, folder=label)
 
 
@@ -86,7 +86,7 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> T
         runs.check_run(run)  # experiments-R16
     runs.total += len(planned)
     ended = [runs.train_run(run) for run in planned]
-    best = best_trial([run.value for run in ended])  # experiments-R25
+    best = best_trial([run.value for run in ended])  # experiments-R24
     if best is None:
         todo = "lower --learning-rate"
         raise RunError(say("tune", "a trial with a result", "none: all diverged", todo))
@@ -134,7 +134,7 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
 
 def setting_words(preset: str, config: Config) -> list[str]:
     """Return the options of `mindref train` that give these settings."""
-    changed = config.changes_from(preset)  # experiments-R26
+    changed = config.changes_from(preset)  # experiments-R25
     # with --model, the default preset need not be named
     is_default = "model" in changed and preset == preset_or_default(None, changed)
     words = [] if is_default else ["--preset", preset]

@@ -38,9 +38,9 @@ def test_the_base_is_the_arm_with_the_default_settings_or_those_of_the_command()
     assert studies.study_arms(SIGMA, base(sigma=0.3)).base.label == "0.1"
 
 
-@pytest.mark.rules("experiments-R9", "experiments-R10", "experiments-R17", "experiments-R21")
+@pytest.mark.rules("experiments-R9", "experiments-R10", "experiments-R17", "experiments-R20")
 @pytest.mark.slow
-def test_equal_settings_are_trained_once_and_every_arm_has_an_effect_a_cost_and_a_verdict(tmp_path):
+def test_equal_settings_are_trained_once_and_every_arm_has_an_effect_and_a_verdict(tmp_path):
     messages = []
     plan = AblationPlan(base(), [SIGMA, TURNED], 2, tmp_path / "first")
     result = run_ablation(plan, runs(RunListener(messages.append)))
@@ -53,15 +53,12 @@ def test_equal_settings_are_trained_once_and_every_arm_has_an_effect_a_cost_and_
     for study in result["studies"]:
         assert (study["arms"][0]["verdict"], study["arms"][0]["against"]) == ("base", None)
     assert first["verdict"] in ("better", "worse", "mixed", "no difference shown")
-    assert [step for step, _ in first["curve"]] == [3, 6, 7]
     for metric in ("hit_rate@10", "hit_rate@50"):
         numbers = first["against"][metric]
         assert numbers["low"] <= numbers["difference"] <= numbers["high"]
         assert numbers["p"] <= numbers["p_holm"] <= 2 * numbers["p"]
-    assert set(result["cost"]["arms"]) == {"base", "sigma=5"}
-    assert all(seconds > 0 for seconds in result["cost"]["arms"].values())
     again = run_ablation(plan._replace(out=tmp_path / "second"), runs())
-    assert {**again, "cost": 0} == {**result, "cost": 0}, "only the cost depends on the machine"
+    assert again == result
 
 
 @pytest.mark.rules("experiments-R17", "experiments-R19")

@@ -77,7 +77,7 @@ def test_all_seeds_have_the_chosen_settings_and_the_metrics_of_their_reports(out
     assert two["against"]["hit_rate@10"]["difference"] == pytest.approx(values[0] - values[1])
 
 
-@pytest.mark.rules("experiments-R13", "experiments-R21")
+@pytest.mark.rules("experiments-R13", "experiments-R20")
 def test_a_repeated_command_trains_nothing_and_returns_the_same_result(out, found, monkeypatch):
     monkeypatch.setattr(Trainer, "__init__", None)
     result = []
@@ -90,7 +90,7 @@ def test_a_repeated_command_trains_nothing_and_returns_the_same_result(out, foun
     assert found["command"] == ""
 
 
-@pytest.mark.rules("experiments-R14", "experiments-R21")
+@pytest.mark.rules("experiments-R14", "experiments-R20")
 @pytest.mark.parametrize("asked_after", [1, 3, 5])
 @pytest.mark.slow(every=3)
 def test_a_stopped_and_moved_experiment_gives_the_same_result(tmp_path, found, asked_after):
@@ -179,7 +179,7 @@ def test_models_try_the_same_values_of_a_shared_setting():
     assert drawn[0] == [79, 53, 43, 78, 76, 86]
 
 
-@pytest.mark.rules("experiments-R22")
+@pytest.mark.rules("experiments-R21")
 def test_settings_that_define_a_model_or_are_given_are_not_tuned(monkeypatch):
     plain, changed = arms.model_arm("recommended"), arms.model_arm("recommended", ["window"])
     assert plain.settings["window"] == 20

@@ -117,7 +117,7 @@ def test_equal_users_give_students_interval(ones):
     np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.02)
 
 
-@pytest.mark.rules("experiments-R23")
+@pytest.mark.rules("experiments-R22")
 def test_seed_variance_explained_by_users_counts_once():
     """Compared with independent cases, the interval is usually as wide as that of S U cases.
 
@@ -131,7 +131,7 @@ def test_seed_variance_explained_by_users_counts_once():
     assert 0.95 < np.median(ratios) < 1.2
 
 
-@pytest.mark.rules("experiments-R23")
+@pytest.mark.rules("experiments-R22")
 def test_seed_variance_beyond_users_widens_the_interval():
     from scipy.stats import t
 
@@ -152,7 +152,7 @@ def draw_hits(rng, users, effect, noise, seeds=3):
     return (rng.random((2, seeds, users)) < chance).astype(float)
 
 
-@pytest.mark.rules("experiments-R6", "experiments-R7", "experiments-R23")
+@pytest.mark.rules("experiments-R6", "experiments-R7", "experiments-R22")
 @pytest.mark.parametrize(
     ("users", "seeds", "noise", "least"),
     [
@@ -174,7 +174,7 @@ def test_intervals_have_their_nominal_coverage(users, seeds, noise, least):
     assert least <= held / rounds <= 0.985
 
 
-@pytest.mark.rules("experiments-R23")
+@pytest.mark.rules("experiments-R22")
 def test_coverage_holds_with_different_users_per_seed():
     """The means of seeds differ only because of their users, not because of training."""
     rng, held, rounds, few = np.random.default_rng(12), 0, 150, 150

@@ -41,7 +41,7 @@ def with_values(monkeypatch, values):
     return evaluated
 
 
-@pytest.mark.rules("experiments-R24")
+@pytest.mark.rules("experiments-R23")
 def test_trials_of_a_preset_keep_its_settings(tmp_path):
     model = planned(tmp_path, "paper", width=4).model
     assert model.trials[0] == {}
@@ -56,7 +56,7 @@ def test_trials_of_a_preset_keep_its_settings(tmp_path):
     assert {fixed.config(n).window for n in range(len(fixed.trials))} == {4}
 
 
-@pytest.mark.rules("experiments-R24")
+@pytest.mark.rules("experiments-R23")
 def test_a_model_has_its_own_grid_and_start(tmp_path):
     changes = {**COMMON, "model": "maxmf"}
     preset, model, _ = tune.plan_tuning(None, changes, 3, tmp_path)
@@ -66,14 +66,14 @@ def test_a_model_has_its_own_grid_and_start(tmp_path):
     assert set(model.trials[1]) == {"learning_rate", "pair_loss"}
 
 
-@pytest.mark.rules("experiments-R24")
+@pytest.mark.rules("experiments-R23")
 def test_without_a_preset_the_recommended_one_is_tuned(tmp_path):
     preset, model, _ = tune.plan_tuning(None, COMMON, 4, tmp_path)
     assert (preset, len(model.trials)) == ("recommended", 4)
     assert model.config(0) == Config.of("recommended", COMMON)
 
 
-@pytest.mark.rules("experiments-R25")
+@pytest.mark.rules("experiments-R24")
 def test_the_best_trial_is_selected(tmp_path, monkeypatch):
     plan = tune.plan_tuning(None, COMMON, 4, tmp_path)
     evaluated = with_values(monkeypatch, [0.1, None, 0.3, 0.3])
@@ -102,7 +102,7 @@ def test_a_plan_without_a_tunable_setting_and_a_table_without_a_result_are_error
         tune.run_tuning(planned(tmp_path), runs(), [])
 
 
-@pytest.mark.rules("experiments-R14", "experiments-R24")
+@pytest.mark.rules("experiments-R14", "experiments-R23")
 def test_trials_with_numbers_from_the_log_differ_and_are_resumed(tmp_path):
     changes = {**SMALL, "steps": 4}
     plan = tune.plan_tuning("recommended", changes, 3, tmp_path)
@@ -115,7 +115,7 @@ def test_trials_with_numbers_from_the_log_differ_and_are_resumed(tmp_path):
     assert stored[1:] == dropouts
 
 
-@pytest.mark.rules("experiments-R26")
+@pytest.mark.rules("experiments-R25")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_options_of_settings_give_the_settings(preset):
     from mindref.cli import settings
@@ -140,7 +140,7 @@ def test_the_options_of_settings_give_the_settings(preset):
     assert tune.setting_words("mind", item_knn) == ["--model=item_knn"]
 
 
-@pytest.mark.rules("experiments-R26")
+@pytest.mark.rules("experiments-R25")
 def test_the_printed_command_trains_the_same_bytes(tmp_path, monkeypatch):
     from mindref.cli import main
 

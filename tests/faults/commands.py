@@ -48,7 +48,7 @@ READS = {
 READ_ONLY = ("serve", "search", "rerank")
 STATEFUL = ("train", "resume", "resume din", "compare")  # files between the old and the new content
 RERUN = ("export", "vectors")  # a complete export is not replaced
-TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # contain seconds
+TIMED = ("manifest.json", "compare.json", "tables.md")  # contain seconds
 OPTIONAL = f"cold/{INDEX}/"  # files that a command can do without
 OTHER_ANSWER = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
 """Damage with a different answer, by specs/security.md: a run without a state or a report."""
