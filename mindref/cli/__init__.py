@@ -49,7 +49,6 @@ COMMANDS = (
     "compare",
     "ablate",
     "backends",
-    "indexes",
     "conform",
     "study",
     "bench",

@@ -298,7 +298,7 @@ class Recommender:
         per_interest: at most this many items of a list have the same best interest, from 1. Lists
         may then be shorter than n.
         exclude_seen: leave out the items of the history; None: as in training.
-        index: exact, auto or a kind of `mindref indexes`; a kind needs a run directory. An Index of
+        index: exact, auto or another kind of index; a kind needs a run directory. An Index of
         the vectors of the servable items is also accepted.
         Raises DataError for an unknown user, and if `only` has ids and none is known. Raises
         ConfigError for other types, and RunError for a kind without a run directory.

@@ -44,7 +44,7 @@ def test_the_variable_of_openmp_may_be_a_list(monkeypatch):
 @pytest.mark.parametrize(
     ("command", "name"),
     [("train", "MINDREF_THREADS"), ("recall none --all-users", "NUMBA_NUM_THREADS"),
-     ("indexes", "OPENBLAS_NUM_THREADS")],
+     ("similar none x", "OPENBLAS_NUM_THREADS")],
 )  # fmt: skip
 def test_a_command_ends_before_any_work(cli, command, name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

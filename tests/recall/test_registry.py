@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import BackendError, RunError
-from mindref.recall import build_index, nearest_items, open_index, retrieve_top_n
+from mindref.recall import build_index, nearest_items, open_index, registry, retrieve_top_n
 from tests.recall.annoy_trees import vectors
 from tests.recall.example_plugins import (
     Half,
@@ -214,3 +214,15 @@ def test_an_index_of_a_removed_plugin_is_refused(tmp_path, monkeypatch):
         build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
     with pytest.raises(RunError, match=r"kind: expected exact or annoy .*, got 'half'; remove"):
         open_index(tmp_path, ITEMS)
+
+
+@pytest.mark.rules("recall-R29")
+def test_an_unusable_plugin_has_a_reason(monkeypatch):
+    install(monkeypatch, missing="no_such_module:X", half=Half)
+    row = registry.describe_plugin("missing")
+    assert not row["usable"]
+    assert "expected an answer when importing it, got ModuleNotFoundError: No mod" in row["reason"]
+    usable = {"name": "half", "usable": True, "version": "half 1", "order": None}
+    assert registry.describe_plugin("half") == usable
+    monkeypatch.setattr(Half, "broken", "it is Monday")
+    assert registry.describe_plugin("half")["reason"] == "it is Monday"
