@@ -26,8 +26,7 @@ from mindref.errors import ConfigError, MindrefError, value_text
 from mindref.recall import build_index, open_index
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run, export_vectors
-from mindref.recommender.sharding import recall_all
-from tests.list_requests import command_request, recalled
+from tests.list_requests import recalled
 from tests.runs import SMALL, write_shop
 
 SETTINGS = {**SMALL, "steps": 2, "evaluate_every": 1, "backend": "numpy"}
@@ -138,10 +137,6 @@ def calls(trained, tmp_path, monkeypatch):
             "only": None, "exclude": None, "per_interest": None, "exclude_seen": None,
             "backend": None, "device": "cpu", "reranker": None,
         }),
-        "recall_all": (recall_all, {
-            "run": run, "output": tmp_path / "all.tsv", "request": command_request(index="exact"),
-            "form": "tsv", "shard": None, "block": 20,
-        }),
         "export_run": (export_run, {
             "run": run, "output": tmp_path / "out", "users": 3, "data": None,
         }),
@@ -162,7 +157,7 @@ NAMES = (
     "recommend_many", "evaluate", "with_log", "similar_items", "set_params", "MIND.load", "load",
     "Config.of",
     "load_backend", "read_log", "from_arrays", "from_dataframe", "evaluate_run", "recall_lists",
-    "recall_all", "export_run", "export_vectors", "build_index", "open_index",
+    "export_run", "export_vectors", "build_index", "open_index",
 )  # fmt: skip
 RECALLED = "tests.list_requests.recalled"  # makes a ListRequest, whose fields are checked
 SET_PARAMS = "mindref.recommender.Recommender.set_params"

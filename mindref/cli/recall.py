@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +59,6 @@ class RecallOptions:
         help="Output format [default: table; tsv for --all-users].",
     )]  # fmt: skip
     output: Annotated[Path | None, output_option("--output", "Write to this file.")]
-    shard: Annotated[str | None, click.option(
-        "--shard", metavar="I/N", help="With --all-users: only shard I of N shards of the file,"
-        " from 1."
-    )]  # fmt: skip
     backend: Annotated[str | None, settings.backend_option]
     device: Annotated[str, settings.device_option]
     threads: Annotated[int | None, settings.threads_option]
@@ -80,23 +75,16 @@ def recall_command(options: RecallOptions) -> None:
     The FILE of --only or --exclude has one item id a line, for all users. Or every line has a user
     id, a tab and an item id; a user without a line is not restricted. Ids are escaped as in TSV
     output.
-
-    \b
-    Several machines can share the work for all users:
-      mindref recall RUN --all-users --shard 1/2 --output shard-1
-      mindref recall RUN --all-users --shard 2/2 --output shard-2
-      cat shard-1 shard-2 > lists.tsv
     """
     run, output = options.run, options.output
     settings.set_threads(options.threads, options.backend or run_settings.run_backend(run))
     if sum([options.user is not None, options.history is not None, options.all_users]) != 1:
         expected = "one of --user, --history, --all-users"
-        raise ConfigError(say("recall", expected, "none or several"))
+        raise ConfigError(say("recall", expected, "none or several"))  # recall-R37
     users = None if options.user is None else [options.user]
     histories = None
     if options.history is not None:
         histories = [parse_item_ids("--history", options.history)]
-    shard = parse_shard(options.shard, output if options.all_users else None)
     inputs = {
         "the log of --data": options.data,
         "the file of --only": options.only,
@@ -106,9 +94,6 @@ def recall_command(options: RecallOptions) -> None:
     default = "tsv" if options.all_users else "table"
     form = settings.output_format(options.form, default, as_json=options.as_json)
     warn_unfinished(run)
-    if shard is not None and options.reranker is not None:
-        todo = "rerank all users in one process"
-        raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
     from mindref.recommender.serving.list_request import ListRequest
 
     request = ListRequest(
@@ -125,11 +110,6 @@ def recall_command(options: RecallOptions) -> None:
         device=options.device,
         reranker=options.reranker,
     )
-    if shard is not None and output is not None:
-        from mindref.recommender.sharding import recall_all
-
-        print_stderr(*recall_all(run, output, request, form=form, shard=shard))
-        return
     from mindref.recall.lists import save_lists, write_lists
     from mindref.recommender.serving.recall import recall_lists
 
@@ -139,24 +119,6 @@ def recall_command(options: RecallOptions) -> None:
         write_lists(sys.stdout, lists, lists.index, form)
     else:
         print_stderr(*save_lists(output, lists, lists.index, form))
-
-
-def parse_shard(text: str | None, output: Path | None) -> tuple[int, int] | None:
-    """Return I and N of a shard. Raises ConfigError for an invalid text.
-
-    output: the file of the lists of all users, None for other lists or without a file.
-    """
-    if text is None:
-        return None
-    if output is None:
-        raise ConfigError(say("--shard", "--all-users and --output with it", "not both"))
-    if not re.fullmatch("[0-9]+/[0-9]+", text):
-        raise ConfigError(say("--shard", "I/N, such as 1/4", repr(text)))
-    first, second = text.split("/")
-    # a text of thousands of digits is not converted
-    if not (len(first) <= len(second) <= 9 and 1 <= int(first) <= int(second)):
-        raise ConfigError(say("--shard", "I/N with I from 1 to N, below 10^9", repr(text)))
-    return int(first), int(second)
 
 
 def parse_item_ids(option: str, text: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Recommended lists as a table, TSV, JSON lines or one JSON value.
 
-`mindref recall` prints them or writes them to a file; `recommender.sharding` writes the file of one
-shard.
+`mindref recall` prints them or writes them to a file.
 """
 
 from __future__ import annotations
@@ -52,29 +51,11 @@ class SimilarList(NamedTuple):
     items: list[Recommendation]  # score: cosine
 
 
-class FilePart(NamedTuple):
-    """Which part of a file is written. All parts, joined in their order, are the file."""
-
-    first: int = 0  # number of lists in the parts before
-    is_first: bool = True
-    is_last: bool = True
-
-
-WHOLE = FilePart()
-
-
-def write_lists(
-    stream: TextIO,
-    answers: Iterable[UserList],
-    index: Index,
-    form: str,
-    part: FilePart = WHOLE,
-) -> None:
+def write_lists(stream: TextIO, answers: Iterable[UserList], index: Index, form: str) -> None:
     """Write every list to a stream, one user after the other."""
     between, tail = (", ", "]\n") if form == "json" else ("", "")
-    if part.is_first:
-        stream.write({"tsv": HEADER, "json": "["}.get(form, ""))
-    for number, answer in enumerate(answers, part.first):
+    stream.write({"tsv": HEADER, "json": "["}.get(form, ""))
+    for number, answer in enumerate(answers):
         stream.write(between if number else "")
         if form == "table":
             write_table(stream, answer)
@@ -83,22 +64,16 @@ def write_lists(
         else:
             json.dump(list_to_json(answer, index), stream)
             stream.write("\n" if form == "jsonl" else "")
-    stream.write(tail if part.is_last else "")
+    stream.write(tail)
 
 
-def save_lists(
-    path: Path,
-    answers: Iterable[UserList],
-    index: Index,
-    form: str,
-    part: FilePart = WHOLE,
-) -> list[str]:
+def save_lists(path: Path, answers: Iterable[UserList], index: Index, form: str) -> list[str]:
     """Write every list to a file atomically. Return warnings.
 
     Raises RunError, also if another process writes this file.
     """
     with save_text(path) as (stream, warnings):
-        write_lists(stream, answers, index, form, part)  # recall-R36
+        write_lists(stream, answers, index, form)  # recall-R36, R38
     return warnings
 
 

@@ -48,7 +48,7 @@ def open_or_build(
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with lock.lock_inside(folder, wait=True) as warning:  # shards that start together wait
+        with lock.lock_inside(folder, wait=True) as warning:  # commands that start together wait
             if warning:
                 notes.append(warning)
             if (index := matching_index(folder, vectors, kind)[0]) is not None:

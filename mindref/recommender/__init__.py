@@ -10,7 +10,6 @@ evaluate_run       validation metric, report of a model, evaluation of a run on 
 baselines          item_knn, popularity and random beside a model
 held_out           whether the evaluation cases of a run are held out
 serving            from a trained model to lists: of histories, of users, of similar items
-sharding           recommended lists of all users, in one file or in shards
 export             a trained model as files for serving without mindref
 """
 

@@ -26,7 +26,6 @@ LARGEST = 1 << 20  # users or items of a built-in catalogue; this many take minu
 
 FilePath: TypeAlias = Annotated[str, Rule("the name of a file", is_path)]
 CatalogueSize: TypeAlias = Annotated[int, number_range(0, LARGEST, f"at most {LARGEST:,}")]
-Duration: TypeAlias = Annotated[float, number_range(0, 1e12, "seconds from 0 to 1e12")]
 Seed: TypeAlias = Annotated[int, number_range(0, LONGEST_INTEGER, "an integer from 0 to 2^63 - 1")]
 Features: TypeAlias = dict[str, list[str]]  # feature -> its values
 
@@ -100,7 +99,6 @@ class RunFacts(TypedDict):
     log: str
     items: str  # sha256 of items.tsv
     item_features: NotRequired[Features]
-    preset_choice: NotRequired[dict[str, object]]
     start_from: NotRequired[StartFacts | None]
     last_time: NotRequired[Finite]
     interactions: NotRequired[Count]

@@ -8,6 +8,7 @@ import pytest
 
 import mindref
 from mindref.cli.recall import parse_item_ids
+from mindref.recommender.serving.recall import RequestedLists
 from tests.runs import SMALL
 
 
@@ -50,6 +51,7 @@ def test_json_is_one_value_jsonl_one_per_line_and_all_users_are_tsv_by_default(c
     assert {len(line.split("\t")) for line in lines} == {6}
 
 
+@pytest.mark.rules("recall-R36")
 @pytest.mark.parametrize("form", ["table", "tsv", "jsonl"])
 def test_a_file_has_the_same_content_as_stdout(cli, run, tmp_path, form):
     arguments = ["recall", run, "--history", history(run), "--format", form]
@@ -85,16 +87,24 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
     assert "  not in the catalogue or untrained: what\n" in table.out
 
 
-def test_shards_joined_in_their_order_are_the_lists(cli, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("mindref.recommender.serving.recall.USERS_PER_BLOCK", 7)
-    arguments = ["recall", run, "--all-users", "--format", "jsonl", "--top", 3]
-    paths = [tmp_path / f"part-{i}" for i in (1, 2)]
-    for i, path in enumerate(paths, 1):
-        result = cli(*arguments, "--shard", f"{i}/2", "--output", path)
-        users = {1: "users 1 to 28", 2: "users 29 to 60"}[i]
-        assert (result.code, result.out) == (0, "")
-        assert result.err.splitlines() == [f"shard {i} of 2: {users} of 60"]
-    assert "".join(path.read_text() for path in paths) == cli(*arguments).out
+@pytest.mark.rules("recall-R38")
+def test_a_killed_command_leaves_the_earlier_file(cli, run, tmp_path, monkeypatch):
+    path, left = tmp_path / "lists", tmp_path / ".lists.0a1b0a1b0a1b.tmp"
+    arguments = ["recall", run, "--all-users", "--output", path]
+    cli.succeed(*arguments)
+    complete = path.read_bytes()
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(RequestedLists, "__iter__", interrupted)
+        assert cli(*arguments, "--top", 3).code == 130
+    assert path.read_bytes() == complete
+    left.write_text("half")  # of a process that was killed
+    cli.succeed(*arguments)
+    assert path.read_bytes() == complete
+    assert not left.exists()
 
 
 @pytest.mark.rules("recall-R42", "recall-R45", "recall-R47")

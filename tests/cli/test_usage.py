@@ -20,7 +20,6 @@ BENCH = "bench --backends numpy --length 5 --catalogue 40 --top 3"
 BENCH_RECIPE = "bench --backends numpy --catalogue 40 --top 3"
 YOUTUBE = f"{BENCH_RECIPE} --model youtube_dnn"
 SELECTION = "expected one of --user, --history, --all-users"
-SHARD = "recall RUN --all-users --output x --shard"
 NO_ID = "at least one item id of the catalogue, got 2 other ids: 'x', 'y'"
 
 USAGE = [
@@ -144,12 +143,6 @@ EARLY_ERRORS = [
         for x in ("", "--user a --all-users", "--user a --history ''")
     ),
     ("recall RUN --all-users --json --format tsv", "--json: expected no --format with it, got tsv"),
-    ("recall RUN --all-users --shard 1/2", "--shard: expected --all-users and --output with it"),
-    ("recall RUN --user a --shard 1/2 --output x", "--shard: expected --all-users"),
-    *((f"{SHARD} {x}/2", "expected I/N with I from 1 to N") for x in (0, 3)),
-    (f"{SHARD} half", "expected I/N, such as 1/4"),
-    *((f"{SHARD} 1/{x}", "expected I/N with I from 1") for x in (10**9, "9" * 5000)),
-    (f"{SHARD} 1/2 --rerank STAGE", "expected lists without rerank"),
     ("recall RUN --all-users --output /dev/null/x", "--output: expected a writable location"),
     ("recall RUN --all-users --output no/x", "--output: expected a file in an existing folder"),
     ("recall RUN --all-users --only ids", f"{NO_ID}; write"),
@@ -157,7 +150,6 @@ EARLY_ERRORS = [
     ("recall RUN --all-users --only taken", "and an item id in every line, got an empty file"),
     ("recall RUN --all-users --only triples", ", line 1: expected one item id a line, or"),
     ("recall RUN --all-users --only missing", "expected a UTF-8 file with one item id a line"),
-    (f"{SHARD} 1/2 --only ids", f"{NO_ID}; write"),
     ("recall RUN --history article-0007 --exclude pairs", "for histories, got lists by user; a"),
     ("similar RUN x --json --format tsv", "--json: expected no --format with it, got tsv; give"),
     ("similar RUN article-0001 --only missing", "--only missing: expected a UTF-8 file with one"),
@@ -280,7 +272,7 @@ def test_wrong_input_is_one_line(cli, outcome, command, message):
     assert message in outcome(command, cli.error_line)
 
 
-@pytest.mark.rules("model-R39", "model-R47", "recall-R48", "faults-R18", "faults-R22")
+@pytest.mark.rules("model-R39", "model-R47", "recall-R37", "recall-R48", "faults-R18", "faults-R22")
 @pytest.mark.parametrize(("command", "message"), nonempty(EARLY_ERRORS))
 def test_wrong_input_is_one_line_before_the_log_is_read(cli, outcome, unread_log, command, message):
     assert message in outcome(command, cli.error_line)

@@ -28,7 +28,6 @@ COMMANDS = {
     "search": f"recall indexed --history ITEM --index {KIND} --json",
     "index": f"recall cold --history ITEM --index {KIND} --json",
     "bulk": "recall run --all-users --output lists.tsv",
-    "share": "recall run --all-users --shard 1/2 --output part",
     "rerank": "recall run --history ITEM --rerank din --json",
     "resume din": "train --resume din",
     "export": "export run --to onnx --output out --users 20",

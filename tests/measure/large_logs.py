@@ -5,8 +5,8 @@
 It generates a log of E events, E / 20 users and E / 10 items in a temporary folder, with Zipf's law
 for items (exponent 1) and unequal users. Each stage is a new process. The table shows its processor
 time (user and system, all threads) and its largest resident set. The time of the stage DataFrame
-does not include pandas' reading of the file. Recall writes the lists of the first block of users;
-with `--all-users`, a further stage writes those of all users.
+does not include pandas' reading of the file. Recall computes the lists of the first users; with
+`--all-users`, a further stage writes those of all users.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from mindref.recommender.serving.recall import USERS_PER_BLOCK
-
-STEPS, CASES, TOP, BLOCK = 1000, 1000, 100, 1_000_000
+STEPS, CASES, TOP, USERS, BLOCK = 1000, 1000, 100, 1024, 1_000_000
 USER_POWER = 1.5  # of uniform numbers: the first users have many events
 MEASURE = """
 import json, resource, sys, time
@@ -47,6 +45,13 @@ before = resource.getrusage(resource.RUSAGE_SELF)
 from_dataframe(frame)
 after = resource.getrusage(resource.RUSAGE_SELF)
 result = {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+"""
+RECALL = f"""
+import mindref
+model = mindref.load(sys.argv[1])
+users = model.served.log.user_ids[:{USERS}]
+model.recommend_many(users, n={TOP}, index="auto")
+result = {{"users": len(users)}}
 """
 COMMAND = """
 from mindref.cli import main
@@ -94,14 +99,11 @@ def measure_stages(folder: Path, events: int, all_users: bool) -> dict[str, dict
     train += ["--validation-users", CASES, "--test-users", CASES, "--quiet", "--json"]
     stages["train"] = measure(COMMAND, *train)
     stages["evaluate"] = measure(COMMAND, "evaluate", run, "--json")
-    blocks = -(-int(stages["read"]["users"]) // USERS_PER_BLOCK)
-    shards = {"recall": ("--shard", f"1/{blocks}")} | ({"recall of all": ()} if all_users else {})
-    for name, shard in shards.items():
-        lists = folder / f"{name}.tsv"
-        recall = ["recall", run, "--all-users", "--top", TOP, "--output", lists, *shard]
-        stages[name] = measure(COMMAND, *recall)
-        with lists.open(encoding="utf-8") as lines:
-            stages[name]["users"] = (sum(1 for _ in lines) - 1) / TOP
+    stages["recall"] = measure(RECALL, run)
+    if all_users:
+        recall = ["recall", run, "--all-users", "--top", TOP, "--output", folder / "lists.tsv"]
+        stages["recall of all"] = measure(COMMAND, *recall)
+        stages["recall of all"]["users"] = stages["read"]["users"]
     return stages
 
 

@@ -12,6 +12,7 @@ from mindref.errors import BackendError, DataError, RunError
 from mindref.recall import build_index, run_index
 from mindref.recall.lists import UserList
 from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving import top_n_lists
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import lock
 from tests.list_requests import recalled
@@ -145,6 +146,24 @@ def test_probes_are_the_same_every_time(run):
     one, other = (bulk.probe_interests(mindref.load(run).served) for _ in range(2))
     np.testing.assert_array_equal(one, other)
     assert len(one) == 256 * 3, "a window of ten has three interests"
+
+
+@pytest.mark.rules("recall-R35")
+def test_users_are_computed_in_blocks_from_the_first_user(run_of, monkeypatch):
+    per_call, sizes = run_of(logits="per_call", sigma=5.0), []
+    compute = top_n_lists.compute_interests
+
+    def counting(model, rows, *arguments):
+        sizes.append(len(rows))
+        return compute(model, rows, *arguments)
+
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)
+    expected = list(recalled(per_call, index="exact"))
+    monkeypatch.setattr(top_n_lists, "compute_interests", counting)
+    assert list(recalled(per_call, index="exact")) == expected
+    assert sizes == [7] * 8 + [4]
+    first = recalled(per_call, index="exact", users=[x.user for x in expected[:14]])
+    assert list(first) == expected[:14]
 
 
 def test_a_log_that_has_moved_can_be_named(tmp_path):

@@ -88,7 +88,7 @@ def test_requests_may_be_arrays_and_ids_of_any_type_that_fit_accepts():
     np.testing.assert_equal(by_item, model.recommend_many([known[:3], map(str, known[3:])], n=4))
 
 
-@pytest.mark.rules("recall-R4", "recall-R40", "recall-R42", "recall-R44")
+@pytest.mark.rules("recall-R4", "recall-R40", "recall-R42", "recall-R44", "recall-R49")
 @pytest.mark.parametrize("kind", ["vectors", "scores"])
 def test_lists_for_all_users_and_by_user(kind, model, scores_model, monkeypatch):
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 2)

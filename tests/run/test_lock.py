@@ -156,7 +156,7 @@ def run(tmp_path_factory):
         ("train --resume run", True),
         ("compare --out run --models popularity,random", True),
         ("evaluate run", False),
-        ("recall run --all-users --shard 1/1 --output part", False),
+        ("recall run --all-users --output lists", False),
     ],
 )
 @pytest.mark.slow(every=3)

@@ -40,7 +40,7 @@ from mindref.models.tower import (
 from mindref.process.requirements import install_extra
 from mindref.recommender.export.check import ExportCheck, check_export, sample_checked_users
 from mindref.recommender.serving.list_request import RequestedUsers, find_users
-from mindref.recommender.serving.recall import USERS_PER_BLOCK, count_blocks
+from mindref.recommender.serving.recall import USERS_PER_BLOCK
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, lock
 from mindref.run import items as catalogue
@@ -165,8 +165,8 @@ def write_users(
     """Write active interests and histories of all users in blocks; return the numbers of rows."""
     users, ids = len(requested.names), served.items.ids
     counts = {"users": users, "interests": 0, "behaviours": 0}
-    for number in range(count_blocks(users, USERS_PER_BLOCK)):  # serving-R5
-        which = np.arange(number * USERS_PER_BLOCK, min((number + 1) * USERS_PER_BLOCK, users))
+    for number, first in enumerate(range(0, users, USERS_PER_BLOCK)):  # serving-R5
+        which = np.arange(first, min(first + USERS_PER_BLOCK, users))
         names = [requested.names[user] for user in which.tolist()]
         rows, profiles = requested.histories.take(which), requested.profiles[which]
         rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35

@@ -1,7 +1,7 @@
 """A request for top-n lists: as it is made, and in dense ids of a trained model.
 
-`recommend`, `recommend_many`, `mindref recall`, shards and `mindref serve` make a `ListRequest`,
-which `resolve_request` resolves. Its allow lists and deny lists are from a file or from values;
+`recommend`, `recommend_many`, `mindref recall` and `mindref serve` make a `ListRequest`, which
+`resolve_request` resolves. Its allow lists and deny lists are from a file or from values;
 they become a filter in dense ids. Spec: specs/recall.md, recall-R42 to R55.
 """
 

@@ -73,8 +73,7 @@ class TopNBlock(NamedTuple):
 class RequestedLists:
     """The lists of a request, computed during iteration; `warnings` are lines for the user.
 
-    Users are in blocks of a fixed size, counted from the first user. Rounding and drawn logits
-    therefore do not depend on the shard (recall-R35).
+    Users are in blocks of a fixed size, counted from the first user (recall-R35).
     """
 
     def __init__(
@@ -89,12 +88,10 @@ class RequestedLists:
         self.rng = rng  # of logits drawn per call; None: one generator for each block
         self.warnings = [*request.warnings, *describe_index(index)]
 
-    def user_lists(
-        self, start: int = 0, stop: int | None = None, size: int | None = None
-    ) -> Iterator[UserList]:
-        """Yield the lists of the blocks from `start` to before `stop`, with `size` users each."""
+    def __iter__(self) -> Iterator[UserList]:
+        """Yield the lists in the order of the users."""
         users, served = self.request.users, self.served
-        for block in self.top_n_blocks(start, stop, size):
+        for block in self.top_n_blocks():
             num_active = np.zeros(len(block.users), np.int64)
             if block.interests is not None:
                 num_active = block.interests.active.sum(axis=1)
@@ -109,28 +106,22 @@ class RequestedLists:
                     items=served.recommendations(block.ranked, case),
                 )
 
-    __iter__ = user_lists
-
-    def top_n_blocks(
-        self, start: int = 0, stop: int | None = None, size: int | None = None
-    ) -> Iterator[TopNBlock]:
-        """Yield the lists in dense ids of the blocks from `start` to before `stop`."""
-        block_size, served, users = size or USERS_PER_BLOCK, self.served, self.request.users
+    def top_n_blocks(self) -> Iterator[TopNBlock]:
+        """Yield the lists in dense ids, block by block."""
+        served, users = self.served, self.request.users
         num_recalled, limits = self.request.n, self.request.item_filter
         if self.reranker is not None:  # din-R25: `rerank_block` limits the lists
             num_recalled = self.reranker.config.candidates
             limits = limits._replace(per_interest=None)
-        stop = count_blocks(len(users.names), block_size) if stop is None else stop
-        for number in range(start, stop):
-            first = number * block_size
-            which = np.arange(first, min(first + block_size, len(users.names)))
+        for number, first in enumerate(range(0, len(users.names), USERS_PER_BLOCK)):
+            which = np.arange(first, min(first + USERS_PER_BLOCK, len(users.names)))
             rows, profiles = users.histories.take(which), users.profiles[which]
             ranked, interests = recommend_batch(
                 served.model,
                 rows,
                 profiles,
                 n=min(num_recalled, len(served.items.ids)),
-                item_filter=limits.take(which),
+                item_filter=limits.take(which),  # recall-R49
                 index=self.index,
                 backend=served.backend,
                 rng=self.rng or make_rng(served.model.config.seed, "serving", number),  # recall-R35
@@ -153,11 +144,6 @@ class RequestedLists:
             return rerank(reranker, recalled, rows, profiles, n)
         ranked = rerank(reranker, recalled, rows, profiles, None)
         return limit_per_interest(ranked, n, per_interest)  # recall-R45
-
-
-def count_blocks(users: int, size: int) -> int:
-    """Return the number of blocks of `size` users; the last one may have fewer."""
-    return -(-users // size)
 
 
 def recall_lists(run: Path, request: ListRequest) -> RequestedLists:

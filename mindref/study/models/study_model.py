@@ -94,10 +94,9 @@ def open_study_model(run: Path | None = None, data: Path | None = None) -> Study
 
 
 def run_name(run: Path, served: ServedModel) -> str:
-    """Return the family, or the chosen preset, the run and its folder: "mind, run 001 of shop"."""
+    """Return the family, the run and its folder: "mind, run 001 of shop"."""
     path = real_path(run)
-    preset = served.facts.get("preset_choice", {}).get("preset", served.model.config.model)
-    return f"{preset}, run {path.name} of {path.parent.name}"
+    return f"{served.model.config.model}, run {path.name} of {path.parent.name}"
 
 
 def open_built_in_model(which: str = SEVERAL_INTERESTS, folder: Path = BUILT_IN) -> StudyModel:
