@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from mindref.data.log import Ragged
 from mindref.recall.checks import check_exclude, check_list_length
 from mindref.recall.exact import unite_lists
-from mindref.recall.top_n import TopN, row_range, without_interests
+from mindref.recall.top_n import TopN, row_range, top_n_by_sparse_score, without_interests
 from mindref.shapes import Ints
 
 BLOCK = 1 << 22  # numbers in memory at once, 16 or 32 MB
@@ -25,16 +26,8 @@ def popularity_top_n(counts: Ints, cases: int, *, n: int, exclude: Ragged | None
     The score is the count.
     """
     scores = np.asarray(counts, dtype=np.float64)
-    check_list_length(n, "popularity")
-    exclude = Ragged.of([[]] * cases) if exclude is None else exclude
-    check_exclude(exclude, cases, len(scores))
-    order = np.lexsort((np.arange(len(scores)), -scores))  # metrics-R24
-    order = order[: n + int(exclude.lengths.max(initial=0))]  # enough for every case
-    ids = np.full((cases, n), -1)
-    for part in blocks_of_cases(cases, len(scores)):
-        columns = np.broadcast_to(order, (part.stop - part.start, len(order)))
-        write_distinct(ids, part, columns, exclude, len(scores))
-    return without_interests(ids, np.where(ids >= 0, scores[ids], -np.inf))
+    no_entries = csr_array((cases, len(scores)))  # metrics-R24
+    return top_n_by_sparse_score(no_entries, base_scores=scores, n=n, exclude=exclude)
 
 
 def random_top_n(

@@ -69,7 +69,7 @@ class ServableItems(NamedTuple):
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> ServableItems:
-        """Return the servable items. In a run of an older version, every item is servable."""
+        """Return the servable items: those with a weight above 0."""
         is_servable = np.zeros(len(catalogue.weights), np.bool_)
         for column in catalogue.weights.T:  # much faster than `any` over the last axis
             is_servable |= column > 0

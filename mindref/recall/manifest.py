@@ -46,7 +46,6 @@ class Manifest:
     file_bytes: int | None = None
     version: str | None = None  # of the library that built it
     seed: int | None = None
-    options: dict[str, object] | None = None  # only in indexes of older versions
     effort: int | None = None  # of a search for 50 items
     probed_recall: float | None = None  # fraction of the true top 50 that is found
     signature: str | None = None  # of the user who built it

@@ -93,11 +93,7 @@ def list_trainings(
 
 def earlier_trainings(start: Mapping[str, Any]) -> list[EarlierTraining]:
     """Return the trainings that the entry `start_from` of config.json lists; it may be empty."""
-    if not start:
-        return []
-    if "trained_on" not in start:  # a run of an older version
-        return [EarlierTraining(start["run"], start["model"])]
-    return [EarlierTraining(**record) for record in start["trained_on"]]
+    return [EarlierTraining(**record) for record in start.get("trained_on", ())]
 
 
 def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> None:

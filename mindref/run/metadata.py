@@ -67,12 +67,12 @@ class EarlierTraining:
     """The training data of a run: an entry of the list `trained_on` in config.json."""
 
     run: str
-    model: str = ""  # digest of the parameters
-    split: str = ""  # empty: unknown, because the run is of an older version
-    seed: Seed = 0  # of the split
-    log: str = ""  # fingerprint
-    interactions: Count = 0  # of the log
-    last_time: Finite | None = None  # of the last interaction that was trained on; None: unknown
+    model: str  # digest of the parameters
+    split: str
+    seed: Seed  # of the split
+    log: str  # fingerprint
+    interactions: Count  # of the log
+    last_time: Finite | None  # of the last interaction that was trained on; None: unknown
 
 
 class StartFacts(TypedDict):
@@ -83,9 +83,9 @@ class StartFacts(TypedDict):
     step: Count
     items: Count
     new_items: Count
-    trained_items: NotRequired[Count]
-    left_out_items: NotRequired[Count]
-    trained_on: NotRequired[list[EarlierTraining]]
+    trained_items: Count
+    left_out_items: Count
+    trained_on: list[EarlierTraining]
 
 
 class RunFacts(TypedDict):

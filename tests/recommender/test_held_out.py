@@ -19,7 +19,6 @@ from mindref.recommender.training.plan import plan_training
 from mindref.recommender.training.trainer import resume_run
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint
-from mindref.run.metadata import EarlierTraining
 from mindref.run.source import LoadedLog, Source, fingerprint
 from tests.recommender.earlier_logs import log_until, trainer_of
 from tests.runs import (
@@ -284,11 +283,7 @@ def test_the_last_time_is_that_of_the_training_interactions():
 
 
 @pytest.mark.rules("model-R62")
-def test_a_run_of_an_older_version_is_unknown(chain, tmp_path):
-    start = {"run": "runs/000", "model": "0a", "step": 4, "items": 1, "new_items": 1}
-    assert held_out.earlier_trainings(start) == [EarlierTraining("runs/000", "0a")]
-    (result,) = find(ALL, "leave_last_out", *held_out.earlier_trainings(start))
-    assert result.kind == "unknown"
+def test_a_damaged_list_of_earlier_runs_is_an_error(chain):
     with change_json(chain / "second" / "config.json") as facts:
         facts["start_from"]["trained_on"][0]["seed"] = "0"
     with pytest.raises(RunError, match=r"start_from: trained_on\[0\]: seed: expected an integer"):

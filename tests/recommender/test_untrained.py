@@ -1,4 +1,4 @@
-"""Untrained items in runs: lists, histories, indexes, reports, export and runs of old versions."""
+"""Untrained items in runs: lists, histories, indexes, reports and export."""
 
 import warnings
 
@@ -15,7 +15,6 @@ from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recom
 from mindref.recommender.serving.rerank import rerank
 from mindref.recommender.training.rerank_trainer import resume_reranker
 from mindref.recommender.training.trainer import resume_run
-from mindref.run import checkpoint
 from mindref.study.case_study.numbers import make_item_list
 from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
 from mindref.study.tracing import TrainingPair, displayed_items
@@ -123,20 +122,6 @@ def test_an_untrained_item_with_features_is_served_by_its_features(tmp_path):
     assert LOG.item_ids[item] in [x.item for x in model.recommend([], n=LENGTH)]
     report = evaluate_run(run)["untrained"]
     assert report["items"] >= report["with_features"] > 0
-
-
-@pytest.mark.rules("model-R43")
-def test_a_run_of_an_older_version_serves_every_item(mind_run, tmp_path):
-    made, run = resume_run(mind_run), tmp_path / "run"
-    model = mindref.load(mind_run)
-    with pytest.raises(DataError, match="; name an item that occurs in a training example"):
-        model.similar_items(untrained_ids(mind_run)[0])
-    model.save(run)
-    step, identity = made.state.best_step, checkpoint.run_identity(*checkpoint.load_config(run))
-    checkpoint.save_model(run, made.best, made.task.catalogue, step, "mind", identity)
-    listed = mindref.load(run).recommend([], n=LENGTH)
-    assert sorted(x.item for x in listed) == sorted(LOG.item_ids)
-    assert evaluate_run(run)["untrained"]["items"] == 0
 
 
 @pytest.mark.rules("model-R43", "model-R44")

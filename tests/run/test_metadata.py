@@ -9,7 +9,8 @@ TRAINING = {
     "last_time": None, "seed": 2**63 - 1,  # the largest seed of a run
 }  # fmt: skip
 START = {
-    "run": "/run", "model": "0a", "step": 4, "items": 2, "new_items": 1, "trained_on": [TRAINING],
+    "run": "/run", "model": "0a", "step": 4, "items": 2, "new_items": 1,
+    "trained_items": 2, "left_out_items": 0, "trained_on": [TRAINING],
 }  # fmt: skip
 RUN_FACTS = {
     "source": {"place": "memory", "options": {}},

@@ -54,9 +54,6 @@ class WarmStart(NamedTuple):
         """Raise RunError unless the parameters have the same shapes with the new settings."""
         subject = f"start from {self.run}"
         check_family(self.config, subject)
-        if self.config.item_features and "item_features" not in self.served.facts:
-            expected = "the values of its item features in config.json"
-            raise RunError(say(subject, expected, "a run of an older version", "train it again"))
         old = self.config
         settings = [x.name for x in fields(Config)]
         changed = [name for name in settings if getattr(old, name) != getattr(config, name)]
