@@ -164,7 +164,7 @@ def test_only_the_top_n_search_imports_compiled_code():
         used = {n for n in names_imported(path) if n.startswith("mindref.kernels.")}
         if room(path) == "recall":
             assert used <= {"mindref.kernels.top_n"}, path
-        elif room(path) != "kernels":
+        elif room(path) not in ("kernels", "bench"):  # a benchmark measures the peak rate
             assert not used, path
     for name in ("top_n.py", "_jit.py"):
         allowed = {"kernels", "errors", "process", "shapes"}

@@ -9,7 +9,7 @@ from mindref.bench.choices import TASKS
 from mindref.bench.workload import recipe_config, unused_sizes
 
 BUSY_LOAD = 0.5  # load per core before the start above which a warning is printed
-MEGA = 1e6
+MEGA, GIGA = 1e6, 1e9
 
 
 class BenchTable(NamedTuple):
@@ -21,18 +21,13 @@ class BenchTable(NamedTuple):
 
 
 def report_parts(result: dict[str, Any]) -> Iterator[str | BenchTable]:
-    """Yield lines, a table per task, and a table per varied size."""
+    """Yield lines, a table per task, and the lower bound of a step."""
     yield from heading_lines(result)
     for task, rows in result["tasks"].items():
         yield task_table(task, rows, result)
         yield from failure_lines(rows, result["contenders"])
-    for size in dict.fromkeys(row["size"] for row in result["scaling"]):
-        rows = [row for row in result["scaling"] if row["size"] == size]
-        yield scaling_table(size, rows)
-        for row in rows:
-            if "error" in row:
-                title = f"{row['contender']} at {size} {row['value']}"
-                yield f"{title}: not usable: {row['error']}"
+    if result["lower_bound"]:
+        yield bound_line(result["lower_bound"])
 
 
 def heading_lines(result: dict[str, Any]) -> list[str]:
@@ -94,7 +89,7 @@ def task_table(task: str, rows: dict[str, Any], result: dict[str, Any]) -> Bench
     """Return the table of a task."""
     base = result["relative_to"]
     heads = ["", "median ms", "quartiles", TASKS[task].rate, f"x {base or 'none'}", "quartiles"]
-    heads.append("MB")
+    heads += ["MB", "x bound"] if task == "step" else ["MB"]
     cells = [
         [name, *time_cells(row)] if "seconds" in row else [name, "not usable"]
         for name in result["contenders"]
@@ -114,9 +109,9 @@ def failure_lines(rows: dict[str, Any], contenders: dict[str, Any]) -> list[str]
 
 
 def time_cells(row: dict[str, Any]) -> list[str]:
-    """Return median, quartiles, rate, ratio, quartiles of the ratio, and memory."""
-    ratio = row.get("ratio")
-    return [
+    """Return median, quartiles, rate, ratio, its quartiles, memory, and ratio to the bound."""
+    ratio, bound = row.get("ratio"), row.get("times_bound")
+    cells = [
         milliseconds(row["median"]),
         f"{milliseconds(row['low'])} to {milliseconds(row['high'])}",
         f"{row['rate']:,.0f}",
@@ -124,6 +119,7 @@ def time_cells(row: dict[str, Any]) -> list[str]:
         f"{ratio['low']:.2f} to {ratio['high']:.2f}" if ratio else "",
         f"{row['memory'] / MEGA:,.0f}" if row.get("memory") is not None else "",
     ]
+    return [*cells, f"{bound['median']:.2f}"] if bound else cells
 
 
 def milliseconds(seconds: float) -> str:
@@ -132,18 +128,16 @@ def milliseconds(seconds: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def scaling_table(size: str, rows: list[dict[str, Any]]) -> BenchTable:
-    """Return the time and memory of a step as functions of a size."""
-    heads = ["", size, "median ms", "quartiles", "x first", "examples/s", "µs per behaviour", "MB"]
-    heads.append("MB without tables")
-    cells = []
-    for row in rows:
-        start = [row["contender"], f"{row['value']:,}"]
-        if "error" in row:
-            cells.append([*start, "not usable"])
-            continue
-        median, quartiles, rate, ratio, _, memory = time_cells(row)
-        behaviour = f"{row['median'] / row['behaviours'] * MEGA:.2f}"
-        free = f"{(row['memory'] - row['tables']) / MEGA:,.0f}" if memory else ""
-        cells.append([*start, median, quartiles, ratio, rate, behaviour, memory, free])
-    return BenchTable(f"step time by {size}", heads, cells)
+def bound_line(bound: dict[str, Any]) -> str:
+    """Return the lower bound of a step, its terms and the rates, all medians over the rounds."""
+    if "error" in bound:
+        return f"lower bound: not measured: {bound['error']}"
+    work, rates = bound["work"], bound["rates"]
+    arithmetic = [
+        f"{work[name] / MEGA:,.1f} MFLOP {text} at {rates[name] / GIGA:,.0f} GFLOP/s"
+        for name, text in (("products", "of products"), ("other", "of vectors"))
+    ]
+    traffic = f"{work['bytes'] / MEGA:,.1f} MB at {rates['bytes'] / GIGA:,.1f} GB/s"
+    time = milliseconds(bound["median"])
+    text = " plus ".join(arithmetic)
+    return f"lower bound of a step: {time} ms, the larger of {text}, and {traffic}"

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 from mindref.backend import list_backends, load_backend
 from mindref.bench import machine, timing
-from mindref.bench.choices import SCALED_SETTINGS
 from mindref.bench.contenders import thread_environment, uses_jax
-from mindref.bench.timing import add_loss_agreement, add_ratios
+from mindref.bench.lower_bound import LOWER_BOUND
+from mindref.bench.timing import Rows, add_loss_agreement, add_ratios
 from mindref.bench.workers import WorkerFailed, WorkerPool
-from mindref.bench.workload import WorkloadSettings, recipe_config, unused_sizes
+from mindref.bench.workload import WorkloadSettings, recipe_config
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
 from mindref.models.family import check_trainable, family_of
 from mindref.process.threads import usable_cores
@@ -19,7 +19,7 @@ from mindref.process.threads import usable_cores
 FORMAT = 2  # version of the result of `run_bench`
 DEFAULT_BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
 MIN_ROUNDS = 3  # even for the slowest task
-TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")
+TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "device")
 
 
 class BenchPlan(NamedTuple):
@@ -34,7 +34,6 @@ class BenchPlan(NamedTuple):
     lead: float = 0.25  # seconds of untimed steps before a burst
     limit: float = 60.0  # seconds of a task, for warm-up and for rounds; slow tasks: fewer rounds
     base: str | None = None  # contender that the others are compared with
-    scaling: tuple[str, ...] = ()  # sizes to vary: see scaling_rows
     device: str = "cpu"  # of contenders that support several
 
 
@@ -94,11 +93,7 @@ def check_plan(plan: BenchPlan) -> None:
     if plan.base is not None and plan.base not in plan.names:
         expected = f"one of the contenders: {', '.join(plan.names)}"
         raise ConfigError(say("--relative-to", expected, repr(plan.base)))
-    unused = unused_sizes(plan.settings.config())  # raises for invalid sizes
-    for size in plan.scaling:
-        if SCALED_SETTINGS[size][0] in unused:
-            expected = f"sizes that --model {model} uses"
-            raise ConfigError(say("--scaling", expected, size, f"remove {size}"))
+    plan.settings.config()  # raises for invalid sizes
 
 
 def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
@@ -111,21 +106,14 @@ def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
     result["settings"] = {**plan.settings.to_dict(), **timing_settings}
     with WorkerPool() as pool:
         result |= time_contenders(pool, plan, listener)
-    usable = tuple(name for name, x in result["contenders"].items() if x["usable"])
-    result["scaling"] = [
-        row
-        for size in plan.scaling
-        for row in scaling_rows(plan._replace(names=usable), size, listener)
-    ]
     return result
 
 
 def time_contenders(
     pool: WorkerPool, plan: BenchPlan, listener: ProgressListener
 ) -> dict[str, Any]:
-    """Return contenders, tasks, and the base of the ratios."""
-    jobs = {name: (name, plan.settings) for name in plan.names}
-    facts = start_workers(pool, jobs, plan, listener)
+    """Return contenders, tasks, the lower bound of a step, and the base of the ratios."""
+    facts = start_workers(pool, plan, listener)
     if not facts and plan.device == "cuda":
         got = "; ".join(f"{name}: {pool.reasons[name]}" for name in plan.names)
         raise BackendError(say("--device", "a backend that supports this device", got))
@@ -143,17 +131,21 @@ def time_contenders(
             contenders[name] = {"usable": False, "reason": pool.reasons[name]}
     default = next((name for name in DEFAULT_BASES if name in facts), next(iter(facts), None))
     base = plan.base or default
-    tasks = {}
+    tasks: dict[str, Rows] = {}
+    bound: dict[str, Any] | None = None
     for task in plan.tasks:
         rows = time_task(pool, plan, task, listener)
+        if LOWER_BOUND in rows:  # after a step only
+            bound = {**facts[LOWER_BOUND], **rows.pop(LOWER_BOUND)}
+            add_ratios(rows, bound, "times_bound")
         count = plan.settings.batch if task == "step" else plan.settings.users
         for row in timing.timed_rows(rows):
             row["rate"] = count / row["median"]  # examples or users per second
-        add_ratios(rows, base)
+        add_ratios(rows, rows.get(base or "", {}))
         if task == "step":  # first steps start from equal parameters, so losses must agree
             add_loss_agreement(rows, base)
         tasks[task] = rows
-    return {"contenders": contenders, "relative_to": base, "tasks": tasks}
+    return {"contenders": contenders, "relative_to": base, "tasks": tasks, "lower_bound": bound}
 
 
 def worker_job(
@@ -175,38 +167,32 @@ def is_pinned(name: str, threads: int) -> bool:
 
 
 def start_workers(
-    pool: WorkerPool,
-    jobs: dict[str, tuple[str, WorkloadSettings]],
-    plan: BenchPlan,
-    listener: ProgressListener,
+    pool: WorkerPool, plan: BenchPlan, listener: ProgressListener
 ) -> dict[str, dict[str, Any]]:
-    """Start all workers at once; return key -> facts of each usable worker."""
-    listener.on_phase(f"starting and compiling kernels: {', '.join(jobs)}")
-    for key, (name, settings) in jobs.items():
-        job = worker_job(name, settings, plan.tasks, plan.device)
-        pool.start(key, job, thread_environment(name, settings.threads, plan.device))
-    facts = {key: pool.wait_until_ready(key) for key in jobs}
-    return {key: values for key, values in facts.items() if values is not None}
+    """Start all workers at once; return name -> facts of each usable worker."""
+    listener.on_phase(f"starting and compiling kernels: {', '.join(plan.names)}")
+    names = [*plan.names, LOWER_BOUND] if "step" in plan.tasks else plan.names
+    for name in names:
+        job = worker_job(name, plan.settings, plan.tasks, plan.device)
+        variables = thread_environment(
+            "numba" if name == LOWER_BOUND else name, plan.settings.threads, plan.device
+        )
+        pool.start(name, job, variables)
+    facts = {name: pool.wait_until_ready(name) for name in names}
+    return {name: values for name, values in facts.items() if values is not None}
 
 
-def time_task(
-    pool: WorkerPool,
-    plan: BenchPlan,
-    task: str,
-    listener: ProgressListener,
-    title: str | None = None,
-) -> dict[str, dict[str, Any]]:
+def time_task(pool: WorkerPool, plan: BenchPlan, task: str, listener: ProgressListener) -> Rows:
     """Return name -> row of a task; the row of a failed contender has the error."""
-    rows: dict[str, dict[str, Any]] = {}
-    names, title = pool.usable(), title or task
+    rows: Rows = {}
+    names = [name for name in pool.usable() if task == "step" or name != LOWER_BOUND]
     limit = plan.limit / max(len(names), 1)
     for name in names:
-        listener.on_phase(f"{title}: warming up {name}")
+        listener.on_phase(f"{task}: warming up {name}")
         command = {"do": "begin", "task": task, "warm_up": plan.warm_up, "limit": limit}
         rows[name] = request_or_error(pool, name, **command)
         if "seconds" in rows[name]:
             rows[name]["warm_up_seconds"] = rows[name].pop("seconds")
-    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
 
     def run(name: str) -> float | None:
         command = {"do": "run", "task": task, "steps": plan.burst, "lead": plan.lead}
@@ -214,14 +200,13 @@ def time_task(
         if "error" in answer:
             rows[name] = answer
             return None
-        answers[name].append(answer)
         return float(answer["seconds"])
 
     has_time = timing.time_limit(plan.limit)
     ready = [name for name in names if "error" not in rows[name]]
 
     def on_round(turn: int) -> bool:
-        listener.on_round(title, turn, plan.rounds)
+        listener.on_round(task, turn, plan.rounds)
         return turn < MIN_ROUNDS or has_time()
 
     times = timing.run_interleaved(ready, plan.rounds, run, on_round)
@@ -237,48 +222,3 @@ def request_or_error(pool: WorkerPool, name: str, **command: object) -> dict[str
         return pool.request(name, **command)
     except WorkerFailed as error:
         return {"error": str(error)}
-
-
-def vary_setting(size: str, settings: WorkloadSettings) -> dict[int, WorkloadSettings]:
-    """Return value -> settings with this value of the size."""
-    name, values = SCALED_SETTINGS[size]
-    if name == "threads":
-        values = (*(2**i for i in range(10) if 2**i < usable_cores()), usable_cores())
-    fields = settings.to_dict()
-    return {value: WorkloadSettings.of({**fields, name: value}) for value in values}
-
-
-def scaling_rows(plan: BenchPlan, size: str, listener: ProgressListener) -> list[dict[str, Any]]:
-    """Return a row per contender and value: times of a step, ratio to the first value.
-
-    All values of one contender are timed together in interleaved rounds, each in a separate
-    process, so that their comparison does not depend on the time of day. Contenders are timed one
-    after the other, because each holds tables of up to a million items in memory.
-    """
-    rows = []
-    for name in plan.names:
-        with WorkerPool() as pool:
-            rows += contender_rows(pool, plan, size, name, listener)
-    return rows
-
-
-def contender_rows(
-    pool: WorkerPool, plan: BenchPlan, size: str, name: str, listener: ProgressListener
-) -> list[dict[str, Any]]:
-    """Return the rows of one contender."""
-    settings = vary_setting(size, plan.settings)
-    keys = {value: f"{name} at {size}={value}" for value in settings}
-    jobs = {keys[value]: (name, changed) for value, changed in settings.items()}
-    facts = start_workers(pool, jobs, plan._replace(tasks=("step",)), listener)
-    times = time_task(pool, plan, "step", listener, f"scaling {size}, {name}")
-    add_ratios(times, keys[min(settings)])
-    rows = []
-    for value, key in keys.items():
-        row = times.get(key, {"error": pool.reasons.get(key, "not timed")})
-        if "error" in row:
-            row = {"error": row["error"]}
-        else:  # bytes of the tables, behaviours of a batch
-            row |= {name: facts[key][name] for name in ("tables", "behaviours")}
-            row["rate"] = settings[value].batch / row["median"]
-        rows.append({"contender": name, "size": size, "value": value} | row)
-    return rows

@@ -96,14 +96,13 @@ def time_limit(limit: float, clock: Clock = time.perf_counter) -> Callable[[], b
     return lambda: clock() - started < limit
 
 
-def add_ratios(rows: Rows, base: str | None) -> None:
-    """Add the ratio of each row's time to the base's time, per round."""
-    base_row = rows.get(base, {}) if base is not None else {}
+def add_ratios(rows: Rows, base_row: dict[str, Any], name: str = "ratio") -> None:
+    """Add the ratio of each row's time to the time of `base_row`, per round, under `name`."""
     for row in timed_rows(rows):
         if "seconds" in base_row:
             pairs = zip(row["seconds"], base_row["seconds"], strict=True)
             ratios = [seconds / base_seconds for seconds, base_seconds in pairs]
-            row["ratio"] = summarise_times(ratios)._asdict()
+            row[name] = summarise_times(ratios)._asdict()
 
 
 def add_loss_agreement(rows: Rows, base: str | None) -> None:

@@ -32,6 +32,7 @@ import numpy as np
 from mindref.backend import import_from_cwd
 from mindref.bench import machine, timing
 from mindref.bench.contenders import Contender
+from mindref.bench.lower_bound import LOWER_BOUND, MachineRates
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
 from mindref.shapes import Array
@@ -111,8 +112,6 @@ class WorkerState:
             "level": contender.level,
             "device": contender.device,
             "versions": machine.installed_versions(),
-            "tables": 3 * int(contender.params.items.nbytes),  # values and two moments
-            "behaviours": workload.mean_behaviours(),
         }
 
     def execute(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -169,11 +168,12 @@ def main() -> None:
     """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    state: WorkerState | None = None
+    state: WorkerState | MachineRates | None = None
     for line in read_messages():
         try:
             if state is None:
-                state = WorkerState(line)
+                is_bound = line["name"] == LOWER_BOUND
+                state = MachineRates(line) if is_bound else WorkerState(line)
                 answer = state.facts
             else:
                 answer = state.execute(line)

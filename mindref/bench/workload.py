@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mindref.bench.choices import MODELS
 from mindref.config import Config
 from mindref.data.batches import pad_histories
 from mindref.data.log import Floats, Ragged
@@ -58,9 +59,9 @@ class WorkloadSettings:
 
     @classmethod
     def for_model(cls, model: str, **changes: Any) -> WorkloadSettings:
-        """Return the sizes of a recipe with changes; the defaults of this class are for MIND."""
+        """Return the sizes of a recipe with changes; by default, sizes for MIND."""
         config, sizes = recipe_config(model), {}
-        if not family_of(config.model).in_contract:
+        if MODELS.index(model) > 0:
             sizes = {name: getattr(config, setting) for name, setting in SIZES.items()}
         return cls(**{**sizes, **changes, "model": model})
 
@@ -117,10 +118,9 @@ class Workload:
         """Return a new random generator for a purpose."""
         return np.random.default_rng([self.settings.seed, *purpose])
 
-    def mean_behaviours(self) -> float:
-        """Return the mean number of behaviours of a batch, without padding."""
-        shared = [x if isinstance(x, Batch) else x.shared for x in self.batches]
-        return float(np.mean([batch.histories.mask.sum() for batch in shared]))
+    def shared_batches(self) -> list[Batch]:
+        """Return the batches without the fields that only their family has."""
+        return [x if isinstance(x, Batch) else x.shared for x in self.batches]
 
     @cached_property
     def probabilities(self) -> Floats:

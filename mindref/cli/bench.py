@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from mindref.bench.choices import MODELS, SCALED_SETTINGS, TASKS
+from mindref.bench.choices import MODELS, TASKS
 from mindref.cli import settings
 from mindref.cli.progress import ProgressBar, is_terminal, progress_bar
 from mindref.cli.streams import print_json, print_stderr, print_stdout
@@ -46,8 +46,8 @@ def float_option(
 )  # fmt: skip
 @click.option(
     "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True,
-    help="Recipe of the model: recommended is a preset of `mindref train`, the others are"
-    " families. The sizes B, L, d, K, r, hidden and S of all but mind default to the recipe's.",
+    help="Recipe: a preset of `mindref train`, or the family youtube_dnn. The sizes B, L, d, K, r,"
+    " hidden and S of all but mind default to the recipe's.",
 )  # fmt: skip
 @settings.device_option
 @click.option(
@@ -96,17 +96,12 @@ def float_option(
     help="Dtype of parameters and arithmetic.",
 )  # fmt: skip
 @integer_option("--seed", 0, 2**63 - 1, 0, "Seed of all random numbers")
-@click.option(
-    "--scaling", default="", metavar="A,B,...",
-    help=f"Also vary these sizes of a step, one at a time: {', '.join(SCALED_SETTINGS)}.",
-)  # fmt: skip
 @settings.json_option
 def bench_command(
     backends: str | None,
     tasks: str,
     threads: int | None,
     hidden: str,
-    scaling: str,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -139,7 +134,6 @@ def bench_command(
         names=names,
         settings=WorkloadSettings.for_model(model, **sizes, threads=num_threads),
         tasks=check_names_known("--tasks", tasks, tuple(TASKS)),
-        scaling=check_names_known("--scaling", scaling, tuple(SCALED_SETTINGS)),
         **plan_options,
     )
     check_bench_plan(plan)

@@ -1,9 +1,10 @@
-"""Complete runs on a tiny workload: rows, ratios, failures, scaling, threads."""
+"""Complete runs on a tiny workload: rows, ratios, failures, threads."""
 
 import dataclasses
 import json
 import os
 
+import numpy as np
 import pytest
 
 from mindref.bench import machine, report, run
@@ -47,6 +48,10 @@ def test_a_run_reports_every_task_of_every_contender():
     assert result["settings"]["batch"] == SMALL.batch
     assert result["settings"]["rounds"] == 2
     assert result["contenders"]["numpy"]["environment"]["OPENBLAS_NUM_THREADS"] == "1"
+    bound, row = result["lower_bound"], result["tasks"]["step"]["numpy"]
+    ratios = [x / y for x, y in zip(row["seconds"], bound["seconds"], strict=True)]
+    assert row["times_bound"]["median"] == np.median(ratios) > 1
+    assert bound["work"]["products"] > 0
     assert listener.messages[0] == f"starting and compiling kernels: numpy, {HERE}:Talking"
     assert "recall 2/2" in listener.messages
 
@@ -76,34 +81,6 @@ def test_a_contender_with_another_loss_is_reported():
 def test_slow_tasks_run_the_minimum_number_of_rounds():
     result = run_bench(plan("numpy", rounds=50, limit=1e-9), RecordingListener())
     assert len(result["tasks"]["step"]["numpy"]["seconds"]) == run.MIN_ROUNDS
-
-
-def test_scaling_varies_one_setting_only():
-    for number, (name, _) in run.SCALED_SETTINGS.items():
-        result = run.vary_setting(number, SMALL)
-        assert len(result) > 1 or machine.usable_cores() == 1
-        for value, settings in result.items():
-            assert settings == dataclasses.replace(SMALL, **{name: value})
-    assert list(run.vary_setting("catalogue", SMALL)) == [10**3, 10**4, 10**5, 10**6]
-    assert max(run.vary_setting("threads", SMALL)) == machine.usable_cores()
-
-
-@pytest.mark.slow
-def test_a_scaling_row_has_times_memory_and_ratio_to_the_first_value(monkeypatch):
-    monkeypatch.setitem(run.SCALED_SETTINGS, "B", ("batch", (2, 8)))
-    names = ("numpy", f"{HERE}:Failing")
-    result = run_bench(plan(*names, tasks=(), scaling=("B",)), RecordingListener())
-    first, second, *failed = result["scaling"]
-    assert [row["value"] for row in (first, second)] == [2, 8]
-    assert first["ratio"]["median"] == 1
-    assert second["ratio"]["median"] == pytest.approx(
-        sum(b / a for a, b in zip(first["seconds"], second["seconds"], strict=True)) / 2
-    )
-    assert second["rate"] == pytest.approx(8 / second["median"])
-    assert second["behaviours"] > first["behaviours"]
-    assert second["tables"] == 3 * 40 * 4 * 4
-    assert all("something of its own" in row["error"] for row in failed)
-    assert len(failed) == 2
 
 
 @pytest.mark.parametrize("name", ["numba", "numpy", "mindref.kernels.backend:NumbaBackend"])

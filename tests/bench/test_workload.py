@@ -104,5 +104,6 @@ def test_sizes_without_effect_are_listed():
     assert sizes == {
         "mind": (),
         "recommended": ("power",),
+        "paper": (),
         "youtube_dnn": ("interests", "iterations", "power"),
     }

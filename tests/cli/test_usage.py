@@ -206,7 +206,6 @@ EARLY_ERRORS = [
     (f"{BENCH} --backends ,", "--backends: expected at least one"),
     (f"{BENCH} --tasks step,steps", "--tasks: expected some of step, inference"),
     (f"{BENCH} --tasks ''", "--tasks: expected at least one"),
-    (f"{BENCH} --scaling B,N", "--scaling: expected some of B, L, K, d, catalogue, threads"),
     (f"{BENCH} --hidden 256,x", "--hidden: expected positive integers"),
     (f"{BENCH} --hidden 0", "--hidden: expected positive integers"),
     (f"{BENCH} --relative-to numba", "--relative-to: expected one of the contenders"),
@@ -215,7 +214,6 @@ EARLY_ERRORS = [
     (f"{BENCH_RECIPE} --model recommended --power 2", "no value with --model recommended, got 2"),
     (f"{YOUTUBE} --interests 4", "--interests: expected no value with --model youtube_dnn"),
     (f"{YOUTUBE} --iterations 1", "--iterations: expected no value"),
-    (f"{YOUTUBE} --scaling K", "--scaling: expected sizes that --model youtube_dnn uses"),
     pytest.param(
         f"{YOUTUBE} --backends torch",
         "--backends torch: --model: expected a model that this backend computes, got youtube",
