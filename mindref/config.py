@@ -98,6 +98,10 @@ class Config:
     dropout_by_density: bool = free_setting(False,
         "set --dropout from the training interactions per item: 0.5 up to 50, 0.2 from 200, and"
         " between them linear in the logarithm. A given --dropout turns it off")  # fmt: skip
+    own_counts_term: bool = free_setting(False,
+        "where lists may have seen items: add to the score of an item the decayed count of the"
+        " user's own interactions with it, times a weight. Validation chooses the weight, which may"
+        " be 0, and the decay")  # fmt: skip
     score: str = choice_setting("max", ("max", "sum"),
         "score of an item in serving: the maximum, or the sum, of the inner products of item and"
         " interests")  # fmt: skip
@@ -185,9 +189,9 @@ class Config:
     init_scale: float = number_setting(1.0, 0, 1e3,
         "standard deviation of the initial vectors of items and user features, and of the initial"
         " routing matrix S, in units of 1 / sqrt(d)")  # fmt: skip
-    evaluate_every: int = number_setting(
-        500, 1, 1_000_000_000, "number of steps between validations; each also writes a checkpoint"
-    )
+    evaluate_every: int = number_setting(500, 0, 1_000_000_000,
+        "number of steps between validations, which also write a checkpoint; 0: a twelfth of the"
+        " steps")  # fmt: skip
     patience: int = number_setting(0, 0, 1_000_000,
         "end training after this many successive validations whose metric is not above the best; 0:"
         " never")  # fmt: skip

@@ -40,10 +40,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "temperature": 0.08,
         "dropout": 0.5,
         "dropout_by_density": True,
+        "own_counts_term": True,
         "learning_rate": 0.03,
         "dense_rate": 0.05,
         "epochs": 12,
         "steps": 6000,
+        "evaluate_every": 0,
         "patience": 4,
     },
 }

@@ -141,6 +141,27 @@ def another_family(plain: Trainer, changed: Trainer) -> None:
     assert parameter_names(plain) != parameter_names(changed)
 
 
+class CountingValidator(evaluate_run.Validator):
+    """Counts how often a term of own counts is chosen."""
+
+    choices = 0
+
+    def choose_own_counts(self, model: Any) -> Any:
+        self.choices += 1
+        return super().choose_own_counts(model)
+
+
+def in_own_counts(plain: Trainer, changed: Trainer) -> None:
+    """Check that validation chooses a term of own counts where lists may have seen items."""
+    for made, choices in ((plain, 0), (changed, 1)):
+        cases = made.evaluation_set(made.prepared.split.validation)
+        for exclude_seen, expected in ((False, choices), (True, 0)):
+            given = cases._replace(exclude_seen=exclude_seen)
+            validator = CountingValidator(made.model(), given, made.backend)
+            validator(made.best)
+            assert validator.choices == expected
+
+
 PLUS: dict[str, Any] = {"model": "mind_plus"}
 KNN: dict[str, Any] = {"model": "item_knn"}
 WALS: dict[str, Any] = {"model": "wals", "sweeps": 2}
@@ -254,6 +275,7 @@ EFFECTS: dict[str, list[Effect]] = {
         Effect(True, is_now(0.5, lambda made: made.config.dropout), {**PLUS, "dropout": 0.1})
     ],
     "initial_matrices": [Effect("identity", in_both, PLUS)],
+    "own_counts_term": [Effect(True, in_own_counts, PLUS)],
     "pair_loss": [Effect("auc", in_training_alone, {"model": "maxmf"})],
     "similarity": [Effect(name, in_fit, KNN) for name in ("tfidf", "cosine")],
     "neighbours": [Effect(3, in_fit, KNN)],
@@ -330,7 +352,10 @@ EFFECTS: dict[str, list[Effect]] = {
     "beta1": [Effect(0.5, in_two_steps, ADAM)],
     "beta2": [Effect(0.5, in_two_steps, ADAM)],
     "epsilon": [Effect(0.01, in_two_steps, ADAM)],
-    "evaluate_every": [Effect(2, ends([3, 6, 7], [2, 4, 6, 7]))],
+    "evaluate_every": [
+        Effect(2, ends([3, 6, 7], [2, 4, 6, 7])),
+        Effect(0, ends([3, 6, 7], [1, 2, 3, 4, 5, 6, 7])),
+    ],
     "patience": [Effect(1, stands_still)],
     "metric": [Effect("mrr@30", another(validated))],
     "validation_users": [Effect(7, another(validated), {"metric": "mrr@30"})],

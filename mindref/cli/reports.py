@@ -78,6 +78,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         *model_lines(report),
         *(f"Warning: {line}" for line in report["baseline_warnings"]),
         *target_lines(report.get("targets", 0), report["cases"]),
+        *own_counts_lines(report.get("own_counts")),
         *tie_lines(report["by_tie"]),
         *interests_lines(report["interests"]),
         *untrained_lines(report["untrained"]),
@@ -90,6 +91,14 @@ def model_lines(report: Mapping[str, Any]) -> list[str]:
     if "train_mind" not in report:
         return []
     return [f"model: {report['model']}; to train MIND itself: {report['train_mind']}"]  # model-R66
+
+
+def own_counts_lines(term: Mapping[str, float] | None) -> list[str]:
+    """Return a line about the term of own counts; an empty list without one."""
+    if term is None:
+        return []
+    weight, decay = f"{term['weight']:.3g}", f"{term['decay']:g}"
+    return [f"scores include {weight} times the user's own counts, with decay {decay}"]
 
 
 def target_lines(targets: int, cases: int) -> list[str]:

@@ -92,6 +92,13 @@ class Catalogue(NamedTuple):
     weights: Array  # (N, F) rows sum to one, or to zero for an item without a vector (model-R42)
 
 
+class OwnCountsTerm(NamedTuple):
+    """A term of the score: `weight` times the decayed count of the user's own interactions."""
+
+    weight: float  # in units of the score
+    decay: float
+
+
 def init(rng: np.random.Generator, config: Config, sizes: Sizes, extra_inputs: int = 0) -> Params:
     """Draw initial parameters: tables and S of variance initial^2 / D, layers He, zero biases.
 

@@ -49,6 +49,7 @@ ENTRIES = (
             "contexts",
             "dropout",
             "dropout_by_density",
+            "own_counts_term",
             "initial_matrices",
         ),
         {"attention": ("pooled",)},

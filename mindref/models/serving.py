@@ -20,7 +20,7 @@ from mindref.errors import BackendError, say
 from mindref.models import mind
 from mindref.models.family import SparseScores, backend_computes, family_of, operators_of
 from mindref.models.logits import draw_logits, history_logits, keyed_table
-from mindref.models.parameters import Catalogue
+from mindref.models.parameters import Catalogue, OwnCountsTerm
 from mindref.ops import REFERENCE
 from mindref.shapes import Array, Bools, Ints
 
@@ -34,6 +34,7 @@ class Model(NamedTuple):
     params: Any  # of its family
     catalogue: Catalogue
     config: Any  # settings of the family
+    own_counts: OwnCountsTerm | None = None  # a term of the score
 
 
 class Interests(NamedTuple):

@@ -7,8 +7,9 @@ search is exact.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,14 +77,16 @@ def retrieve_top_n(
     n: int,
     item_filter: ItemFilter = EVERY_ITEM,
     score: str = "max",
+    added: Any = None,
 ) -> TopN:
     """Return the top n items of each case that the filter allows, with their best interests.
 
-    interests (C, K, D), active (C, K). An exact index gives `search_top_n`. From another index,
+    interests (C, K, D), active (C, K). added: numbers of at least 0 to add to scores, a sparse
+    matrix by rows (C, N). An exact index gives `search_top_n`. From another index,
     more items are requested, as many as are excluded or not allowed. A case with fewer than n
     remaining items is searched exactly (recall-R20, R21, R43). Errors as `search_top_n`.
     """
-    return ListSearch(index, interests, active, n, item_filter, score).top_n()
+    return ListSearch(index, interests, active, n, item_filter, score, added).top_n()
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class ListSearch:
     n: int
     item_filter: ItemFilter
     score: str
+    added: Any = None  # sparse matrix (C, N): numbers of at least 0, added to the scores
 
     def take(self, cases: Ints) -> ListSearch:
         """Return the search for some cases, in their order."""
@@ -104,9 +108,71 @@ class ListSearch:
             interests=self.interests[cases],
             active=self.active[cases],
             item_filter=self.item_filter.take(cases),
+            added=None if self.added is None else self.added[cases],
         )
 
     def top_n(self) -> TopN:
+        """Return the lists: without the added scores, then with them."""
+        if self.added is None or self.item_filter.per_interest is not None:
+            return self.top_products()
+        return self.add_scores(self.with_added(None).top_products())
+
+    def with_added(self, added: Any) -> ListSearch:
+        """Return the search with these added scores, a sparse matrix by rows (C, N)."""
+        return replace(self, added=added)
+
+    def add_scores(self, lists: TopN) -> TopN:
+        """Return the top n of these lists and of the items with an added score.
+
+        Added scores are not negative. So an item that has none, and is not among the top n by
+        product, is not among the top n (recall-R59).
+        """
+        result = empty_top_n(len(lists.items), self.n, lists.scores.dtype)
+        for cases, candidates in self.score_candidates(lists):
+            scores = candidates.scores + entries_at(self.added[cases], candidates.items)
+            order = np.lexsort((candidates.items, -scores), axis=1)[:, : self.n]  # recall-R1
+            for target, source in zip(result, candidates._replace(scores=scores), strict=True):
+                target[cases, : order.shape[1]] = np.take_along_axis(source, order, axis=1)
+        return result
+
+    def score_candidates(self, lists: TopN) -> Iterator[tuple[Ints, TopN]]:
+        """Yield blocks of cases, with the products of all items of their lists and of `added`."""
+        rows = self.allowed_rows()
+        size = max(1, NUMBERS // (self.n + int(rows.lengths.max(initial=0))))
+        for start in range(0, len(rows), size):
+            cases = np.arange(start, min(start + size, len(rows)))
+            part, added_rows = self.take(cases), rows.take(cases)
+            ids, mask = pad_histories(added_rows, max(1, int(added_rows.lengths.max(initial=0))))
+            both = np.concatenate([lists.items[cases], np.where(mask, ids, -1)], axis=1)
+            united = unite_lists(both, part.excluded, len(self.index.items))
+            yield (
+                cases,
+                rescore_candidates(
+                    part.interests,
+                    part.active,
+                    self.index.items,
+                    united,
+                    n=max(1, united.shape[1]),
+                    score=self.score,
+                ),
+            )
+
+    def allowed_rows(self) -> Ragged:
+        """Return the items of each case that have an added score and may appear in its list."""
+        limits, num_items = self.item_filter, len(self.index.items)
+        rows = Ragged(self.added.indptr.astype(np.int64), self.added.indices.astype(np.int64))
+        is_kept = np.ones(len(rows.values), np.bool_)
+        if limits.is_allowed is not None:
+            is_kept &= limits.is_allowed[rows.values]
+        if limits.only is not None:
+            cases = np.repeat(np.arange(len(rows)), rows.lengths)
+            listed = limits.only.rows
+            keys = np.repeat(np.arange(len(listed)), listed.lengths) * num_items + listed.values
+            is_listed = np.isin(cases * num_items + rows.values, keys)
+            is_kept &= is_listed | ~limits.only.has_list[cases]
+        return rows.where(is_kept)
+
+    def top_products(self) -> TopN:
         """Return the lists, by the method that the filter and the index require."""
         interests, active, items = self.interests, self.active, self.index.items
         limits, n, score = self.item_filter, self.n, self.score
@@ -215,6 +281,19 @@ class ListSearch:
             cases = np.concatenate(incomplete) if length < num_items else cases[:0]
             length = min(GROWTH * length, num_items)
         return result
+
+
+def entries_at(matrix: Any, items: Ints) -> Array:
+    """Return the entries (C, M) of a sparse matrix by rows (C, N) at items; 0 for -1."""
+    matrix.sort_indices()
+    width = matrix.shape[1] + 1
+    cases = np.arange(len(items))
+    keys = np.repeat(cases, np.diff(matrix.indptr)) * width + matrix.indices
+    item_keys = cases[:, None] * width + np.where(items < 0, width - 1, items)
+    position = np.minimum(np.searchsorted(keys, item_keys), max(len(keys) - 1, 0))
+    if not len(keys):
+        return np.zeros(items.shape, matrix.dtype)
+    return np.where(keys[position] == item_keys, matrix.data[position], 0)
 
 
 def candidate_lists(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +31,21 @@ from mindref.evaluation.evaluate import (
 from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
 from mindref.models import features
 from mindref.models.family import family_of
+from mindref.models.parameters import OwnCountsTerm
 from mindref.models.registry import describe_model
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
-from mindref.recall.retrieval import ItemFilter
+from mindref.recall.exact import ExactIndex
+from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, ListSearch
 from mindref.recall.top_n import TopN
 from mindref.recommender.baselines import baseline_warnings, fit_baseline
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.serving.top_n_lists import recommend_batch
+from mindref.recommender.serving.top_n_lists import (
+    own_counts_scores,
+    recommend_batch,
+    servable_matrix,
+)
 from mindref.recommender.training.memory_estimate import check_list_memory
 from mindref.run.source import LoadedLog, Source, file_options, translate_items
 from mindref.run.training_data import sample_cases
@@ -113,19 +119,48 @@ def parse_metric(name: str) -> tuple[str, int]:
     return kind, n
 
 
-def make_validator(
-    model: Model, evaluation_set: EvaluationSet, backend: Backend
-) -> Callable[[Any], float]:
-    """Return the function that computes the validation metric of parameters."""
-    kind, n = parse_metric(model.config.metric)
-    relevant = metrics.count_distinct(evaluation_set.cases.targets)
+class Validator:
+    """The validation metric of parameters, computed on the cases of `evaluation_set`."""
 
-    def value(params: Any) -> float:
-        ranked, _ = recommend_cases(model._replace(params=params), evaluation_set, n, backend)
-        hit = metrics.hit_mask(ranked.items, evaluation_set.cases.targets)
-        return float(metrics.METRICS[kind](hit, relevant, n).mean())
+    def __init__(self, model: Model, evaluation_set: EvaluationSet, backend: Backend) -> None:
+        self.model, self.evaluation_set, self.backend = model, evaluation_set, backend
+        self.kind, self.n = parse_metric(model.config.metric)
+        self.own_counts: OwnCountsTerm | None = None  # that the last call chose
 
-    return value
+    def __call__(self, params: Any) -> float:
+        """Return the metric; with `own_counts_term`, that of lists with the chosen term."""
+        model, targets = self.model._replace(params=params), self.evaluation_set.cases.targets
+        if model.config.own_counts_term and not self.evaluation_set.exclude_seen:
+            ranked, self.own_counts = self.choose_own_counts(model)
+        else:
+            ranked, _ = recommend_cases(model, self.evaluation_set, self.n, self.backend)
+        hit = metrics.hit_mask(ranked.items, targets)
+        relevant = metrics.count_distinct(targets)
+        return float(metrics.METRICS[self.kind](hit, relevant, self.n).mean())
+
+    def choose_own_counts(self, model: Model) -> tuple[TopN, OwnCountsTerm | None]:
+        """Return the lists with the best term of own counts, and the term."""
+        from mindref.recommender.own_counts_term import choose_term
+
+        cases, config = self.evaluation_set.cases, model.config
+        servable = ServableItems.of(model.catalogue)
+        histories = servable.select(cases.histories)
+        user = compute_interests(model, histories, self.evaluation_set.profiles, self.backend)
+        search = ListSearch(
+            index=ExactIndex(servable_matrix(model, servable)),
+            interests=user.vectors,
+            active=user.active,
+            n=self.n,
+            item_filter=EVERY_ITEM,
+            score=config.score,
+        )
+        lists, rows = search.top_n(), servable.to_rows(histories)
+        targets = servable.to_rows(servable.select(cases.targets))
+        term = choose_term(search, lists, rows, targets, config.temperature)
+        if term is not None:
+            added = own_counts_scores(model._replace(own_counts=term), rows)
+            lists = search.with_added(added).add_scores(lists)
+        return lists._replace(items=servable.to_ids(lists.items)), term
 
 
 def evaluate_lists(

@@ -25,13 +25,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from mindref.config import Config
 from mindref.errors import RunError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
-from mindref.models.parameters import Catalogue, Tables, flatten, unflatten
+from mindref.models.parameters import Catalogue, OwnCountsTerm, Tables, flatten, unflatten
 from mindref.models.registry import is_reranker
 from mindref.run import atomic, files, lock, metadata, report
 from mindref.run.array_files import (
@@ -47,8 +49,12 @@ from mindref.run.array_files import (
 )
 from mindref.run.atomic import write_json, write_text
 from mindref.run.stored_json import check_json
+from mindref.shapes import Array
 from mindref.training import optimiser
 from mindref.training.loop import TrainingState, Validation
+
+OWN_COUNTS = "own_counts"
+"""Array of a model file: weight and decay of the term of own counts."""
 
 ANEW = "train anew in another folder"
 CHOOSE_OUT = "choose another --out, or go on with --resume"
@@ -82,6 +88,22 @@ def make_folder(run: Path) -> None:
         atomic.remove_leftovers(run, "items.tsv", LOG, "config.json")
 
 
+class StoredModel(NamedTuple):
+    """The contents of a file of a model."""
+
+    params: Any  # of its family
+    catalogue: Catalogue
+    step: int  # of the best validation
+    own_counts: OwnCountsTerm | None
+
+
+def read_own_counts(numbers: Array) -> OwnCountsTerm:
+    """Return the term of an array of a file. Raises ValueError."""
+    if numbers.shape == (2,) and 0 < numbers[0] < np.inf and 0 < numbers[1] <= 1:
+        return OwnCountsTerm(weight=float(numbers[0]), decay=float(numbers[1]))
+    raise ValueError("own counts: a weight above 0 and a decay in (0, 1] expected")
+
+
 def save_model(
     run: Path,
     params: Tables,
@@ -89,6 +111,7 @@ def save_model(
     step: int,
     model: str = "mind",
     identity: str = "",
+    own_counts: OwnCountsTerm | None = None,
 ) -> None:
     """Write the parameters that are served, the family, and the step of the best validation."""
     arrays: dict[str, Numbers] = {
@@ -96,14 +119,14 @@ def save_model(
         "catalogue.rows": catalogue.rows,
         "catalogue.weights": catalogue.weights,
     }
+    if own_counts is not None:
+        arrays[OWN_COUNTS] = np.array(own_counts)
     words = {"format": FORMAT, "run": identity, "step": step, "model": model}
     save_arrays(run / MODEL, arrays, words)
 
 
-def load_best(
-    run: Path, identity: str | None = None, model: str | None = None
-) -> tuple[Any, Catalogue, int]:
-    """Return parameters, catalogue and step that `save_model` wrote.
+def load_best(run: Path, identity: str | None = None, model: str | None = None) -> StoredModel:
+    """Return the model that `save_model` wrote.
 
     identity, model: digest and family of the run, None for any. Raises RunError for a damaged file
     or a file of another run.
@@ -122,7 +145,8 @@ def load_best(
     with stored.explain_errors():  # security-R10
         metadata.check_header(words, model)
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))
-        return unflatten(arrays, params_type(words)), catalogue, words["step"]
+        term = read_own_counts(arrays.pop(OWN_COUNTS)) if OWN_COUNTS in arrays else None
+        return StoredModel(unflatten(arrays, params_type(words)), catalogue, words["step"], term)
 
 
 def params_type(words: Mapping[str, Any]) -> type[Any]:

@@ -84,7 +84,7 @@ def overview_user(
 
     pages: index of the trace of each traced user.
     """
-    params, catalogue, config = study_model.model
+    params, catalogue, config, _ = study_model.model
     history, _ = split_last(study_model, np.array([selected.user]))
     films = history.values[-config.window :]
     vectors, _ = mind.item_vectors(params, films, catalogue)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from mindref.data.log import Ragged
 from mindref.errors import DataError, ShapeError
@@ -281,3 +282,45 @@ def test_scores_are_masked():
     ):
         assert limits.take(np.array(cases)).mask_scores(scores).tolist() == expected
     assert ItemFilter().mask_scores(scores) is scores
+
+
+@pytest.mark.rules("recall-R59")
+@pytest.mark.parametrize("kind", ["exact", "half"])
+@pytest.mark.parametrize("limit", ["none", "exclude", "is_allowed", "only", "per_interest"])
+def test_lists_with_added_scores_are_those_of_all_items_by_the_sums(kind, limit):
+    rng = np.random.default_rng(3)
+    cases, items, n = 6, 40, 7
+    table, interests = (
+        rng.normal(size=(items, 4)).astype(np.float32),
+        rng.normal(size=(cases, 2, 4)).astype(np.float32),
+    )
+    active = np.ones((cases, 2), np.bool_)
+    active[::2, 1] = False
+    added = sparse.random(cases, items, 0.2, "csr", np.float32, rng) * 3
+    filters = {
+        "exclude": ItemFilter(exclude=Ragged.of([[0, 3, 9, 9]] * cases)),
+        "is_allowed": ItemFilter(is_allowed=np.arange(items) % 3 > 0),
+        "only": ItemFilter(
+            only=AllowLists(
+                Ragged.of([[*range(c, 30, 2)] for c in range(cases)]), np.arange(cases) > 1
+            )
+        ),
+        "per_interest": ItemFilter(per_interest=3),
+    }
+    item_filter = filters.get(limit, ItemFilter())
+    index = ExactIndex(table) if kind == "exact" else Half(table, np.arange(items))
+    ranked = retrieve_top_n(index, interests, active, n=n, item_filter=item_filter, added=added)
+    products = np.where(active[..., None], interests @ table.T, -np.inf)
+    sums = item_filter.mask_scores(products.max(axis=1) + added.toarray())
+    if limit == "exclude":
+        sums[:, [0, 3, 9]] = -np.inf
+    order = np.argsort(-sums, axis=1, kind="stable")
+    for case, ids in enumerate(order):
+        best = products[case].argmax(axis=0)[ids]
+        if limit == "per_interest":
+            ids = ids[[np.count_nonzero(best[:i] == k) < 3 for i, k in enumerate(best)]]
+        ids = ids[:n]
+        assert ranked.items[case, : len(ids)].tolist() == ids.tolist()
+        np.testing.assert_allclose(ranked.scores[case, : len(ids)], sums[case, ids], rtol=1e-5)
+        expected = products[case].argmax(axis=0)[ids]
+        assert ranked.interests[case, : len(ids)].tolist() == expected.tolist()

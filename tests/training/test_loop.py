@@ -99,7 +99,7 @@ def values(monkeypatch, *given):
     """Let validation say these values, one a validation."""
     said = iter(given)
     monkeypatch.setattr(
-        "mindref.recommender.training.trainer.make_validator", lambda *_: lambda params: next(said)
+        "mindref.recommender.training.trainer.Validator", lambda *_: lambda params: next(said)
     )
 
 

@@ -73,8 +73,15 @@ def write_run(served: ServedModel, summary: Mapping[str, object], run: Path) -> 
     digest = items.write_items(run / "items.tsv", ids, np.array(counts, np.int64), titles)
     facts = {**served.facts, "source": served.source.to_dict(), "items": digest}
     identity = checkpoint.run_identity(model.config, facts)
-    name = model.config.model
-    checkpoint.save_model(run, model.params, model.catalogue, served.step, name, identity)
+    checkpoint.save_model(
+        run,
+        model.params,
+        model.catalogue,
+        served.step,
+        model=model.config.model,
+        identity=identity,
+        own_counts=model.own_counts,
+    )
     if summary:
         report.save_report(run, dict(summary), identity)
     if is_in_memory(facts):

@@ -121,10 +121,10 @@ def load_reranker(run: Path, recall_run: Path) -> Model:
     config, facts = checkpoint.load_din_config(run)
     check_same_recall_run(run, facts, recall_run)
     identity = checkpoint.run_identity(config, facts)
-    params, catalogue, _ = checkpoint.load_best(run, identity, config.model)
+    stored = checkpoint.load_best(run, identity, config.model)
     sizes = Sizes(**checkpoint.load_config(recall_run)[1]["sizes"])
-    validate.check_model(run / MODEL, params, catalogue, config, sizes)
-    return Model(params, catalogue, config)
+    validate.check_model(run / MODEL, stored.params, stored.catalogue, config, sizes)
+    return Model(stored.params, stored.catalogue, config)
 
 
 def recall_model_digest(recall_run: Path) -> str:

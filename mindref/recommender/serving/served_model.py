@@ -86,7 +86,8 @@ class ServedModel:
         if check_items is not None:
             check_items(items)
         identity = checkpoint.run_identity(config, facts)
-        params, catalogue, step = checkpoint.load_best(run, identity, config.model)
+        stored = checkpoint.load_best(run, identity, config.model)
+        params, catalogue = stored.params, stored.catalogue
         validate.check_model(
             run / array_files.MODEL, params, catalogue, config, Sizes(**facts["sizes"])
         )
@@ -98,12 +99,12 @@ class ServedModel:
         if data is not None:
             source = source.moved(data)
         return cls(
-            model=Model(params, catalogue, config),
+            model=Model(params, catalogue, config, stored.own_counts),
             items=items,
             vocabulary=vocabulary,
             source=source,
             facts=facts,
-            step=step,
+            step=stored.step,
             chosen_backend=backend,
             device=device,
         )

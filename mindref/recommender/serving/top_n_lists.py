@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 
@@ -56,8 +57,23 @@ def recommend_batch(
         n=n,
         item_filter=limits,
         score=model.config.score,
+        added=own_counts_scores(model, servable.to_rows(histories)),
     )
     return ranked._replace(items=servable.to_ids(ranked.items)), computed
+
+
+def own_counts_scores(model: Model, rows: Ragged) -> Any:
+    """Return what the term of own counts adds to the scores, a sparse matrix (C, M), or None.
+
+    rows: whole histories (C rows), as rows of the servable items.
+    """
+    if (term := model.own_counts) is None:
+        return None
+    from mindref.models.item_knn import interaction_weights  # SciPy is slow to import
+
+    items = len(ServableItems.of(model.catalogue).ids)
+    counts = interaction_weights(rows, items, decay=term.decay, sum_repeats=True)
+    return counts * term.weight  # mind_plus-R25
 
 
 def fill_popular_lists(

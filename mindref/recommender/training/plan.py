@@ -33,6 +33,9 @@ from mindref.settings import MAX_STEPS, override
 FEWEST_STEPS = 1000
 """Fewest steps of a training by epochs."""
 
+VALIDATIONS = 12
+"""Of a training with `evaluate_every` 0."""
+
 DROPOUTS = np.log([50, 200]), [0.5, 0.2]
 """Logarithm of the training interactions per item, and dropout; linear between."""
 
@@ -97,16 +100,18 @@ def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict
 
 
 def fit_to_log(config: Config, prepared: PreparedLog) -> Config:
-    """Return the settings with the steps and the dropout that `epochs` and the density give.
+    """Return the settings with the numbers that `epochs`, the steps and the density give.
 
-    In the result `epochs` is 0 and `dropout_by_density` is off. So a run that is resumed, or is a
-    start, keeps its numbers.
+    In the result `epochs` is 0, `evaluate_every` is not, and `dropout_by_density` is off. So a run
+    that is resumed, or is a start, keeps its numbers.
     """
     interactions = len(prepared.split.train.values)
     if config.epochs > 0:
         steps = round(config.epochs * interactions / config.batch)
         steps = min(config.steps, max(FEWEST_STEPS, steps))  # model-R48, R50
         config = replace(config, steps=steps, epochs=0.0)
+    if config.evaluate_every == 0:
+        config = replace(config, evaluate_every=math.ceil(config.steps / VALIDATIONS))  # model-R50
     if config.dropout_by_density:  # mind_plus-R24
         density = interactions / prepared.task.sizes.items
         dropout = float(np.interp(math.log(density), *DROPOUTS))

@@ -21,15 +21,15 @@ from mindref.errors import MindrefError, RunError, say
 from mindref.evaluation.evaluate import tied_targets
 from mindref.models import features
 from mindref.models.family import FamilyConfig, check_trainable, family_of
-from mindref.models.parameters import Catalogue, copy_params
+from mindref.models.parameters import Catalogue, OwnCountsTerm, copy_params
 from mindref.models.registry import describe_model
 from mindref.models.servable_items import count_untrained, find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
 from mindref.recommender.evaluate_run import (
     NOT_SAMPLED,
     EvaluationSet,
+    Validator,
     evaluate_model,
-    make_validator,
 )
 from mindref.recommender.held_out import describe_training, earlier_trainings, start_warnings
 from mindref.recommender.serving.served_model import ServedModel
@@ -88,6 +88,7 @@ class TrainingRun:
         self.stopped_by = ""  # why a training ended that has steps left
         self.finished = False  # after `train`; False: stopped before the last step
         self.best: Any = copy_params(state.params)  # after `train`: without validation, the last
+        self.own_counts: OwnCountsTerm | None = None  # of the best parameters
         self.validate: Validate | None = None
 
     @property
@@ -129,7 +130,7 @@ class TrainingRun:
 
     def model(self) -> Model:
         """Return the model of the best validation so far; for a reranker, of the last step."""
-        return Model(self.best, self.served_catalogue, self.config)
+        return Model(self.best, self.served_catalogue, self.config, self.own_counts)
 
     def create(self) -> None:
         """Make the run directory; save the state unless it is a fresh one.
@@ -202,14 +203,19 @@ class TrainingRun:
         expected = self.task.catalogue, self.config, self.task.sizes
         validate.check_model(run / array_files.STATE, state.params, *expected)
         if path.exists() or not is_last:
-            params, _, step = checkpoint.load_best(run, self.identity, self.config.model)
-            validate.check_model(path, params, *expected)
-        if step == state.best_step:
-            return params
+            stored = checkpoint.load_best(run, self.identity, self.config.model)
+            validate.check_model(path, stored.params, *expected)
+            step = stored.step
+            if step == state.best_step:
+                self.own_counts = stored.own_counts
+                return stored.params
         if not is_last:
             todo = array_files.retrain_hint(run)
             raise RunError(say(str(path), f"the model of step {state.best_step}", step, todo))
         params = copy_params(state.params)
+        if self.validate is not None:
+            self.validate(params)
+            self.own_counts = getattr(self.validate, "own_counts", None)
         self.write_model(params, state.best_step)
         return params
 
@@ -217,7 +223,15 @@ class TrainingRun:
         """Write the parameters that are served, if the run directory is made."""
         if (run := self.made_run) is not None:
             catalogue, name = self.served_catalogue, self.config.model
-            checkpoint.save_model(run, params, catalogue, step, name, self.identity)
+            checkpoint.save_model(
+                run,
+                params,
+                catalogue,
+                step,
+                model=name,
+                identity=self.identity,
+                own_counts=self.own_counts,
+            )
 
     def train(self, hooks: Hooks | None = None) -> Self:
         """Train to the last step or until the hooks stop it, and return self (see `finished`).
@@ -274,6 +288,7 @@ class TrainingRun:
         self.validations.append(validation)
         if validation.is_best and self.ranks.first:  # only the first process needs the large copy
             self.best = copy_params(state.params)
+            self.own_counts = getattr(self.validate, "own_counts", None)
         self.check_same(state)
         self.ranks.broadcast_from_first(lambda: self.save(state, is_best=validation.is_best))
 
@@ -349,7 +364,7 @@ class Trainer(TrainingRun):
         if plan.protocol == NO_SPLIT:
             return  # nothing to validate on
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
-        self.validate = make_validator(self.model(), self.evaluation_set(cases), self.backend)
+        self.validate = Validator(self.model(), self.evaluation_set(cases), self.backend)
 
     def evaluation_set(self, cases: EvaluationCases) -> EvaluationSet:
         """Return the evaluation set of these cases."""
@@ -433,6 +448,8 @@ class Trainer(TrainingRun):
         words, _ = evaluate_model(
             self.model(), evaluated, self.prepared.loaded, backend=self.backend
         )
+        if self.own_counts is not None:
+            words["own_counts"] = self.own_counts._asdict()
         words["notes"][NOT_SAMPLED] = len(test.users) - len(evaluated.cases.users)
         words |= {"exclude_seen": self.plan.exclude_seen, **self.ending()}
         words |= {"best_step": self.state.best_step, "validations": validations}
