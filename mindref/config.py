@@ -19,6 +19,7 @@ from mindref.presets import PRESETS
 from mindref.settings import (
     MAX_STEPS,
     REMOVED,
+    check_exclusive,
     check_names,
     choice_setting,
     coerce_fields,
@@ -165,8 +166,8 @@ class Config:
         "maximum number of training steps")  # fmt: skip
     epochs: float = number_setting(0.0, 0, 1e6,
         "number of drawn training examples, divided by the training interactions; gives the number"
-        " of steps: 1000 or more, at most --steps; 0: --steps. A given --steps sets it to"
-        " 0")  # fmt: skip
+        " of steps: 1000 or more, for the epochs of a preset at most its --steps; 0: --steps. A"
+        " given --steps sets it to 0")  # fmt: skip
     learning_rate: float = number_setting(5e-3, 0, 100, "learning rate of Adam at the first step")
     dense_rate: float = number_setting(1.0, 0, 1000,
         "learning rate of matrices, biases and recency weights, divided by that of the tables of"
@@ -241,15 +242,28 @@ class Config:
 
     @classmethod
     @check_arguments
-    def of(cls, preset: str = "mind", changes: Mapping[str, Any] | None = None) -> Config:
-        """Return a preset with changes. Raises ConfigError for an unknown name or a bad value."""
+    def of(
+        cls,
+        preset: str = "mind",
+        changes: Mapping[str, Any] | None = None,
+        base: Mapping[str, Any] | None = None,
+    ) -> Config:
+        """Return a preset with changes.
+
+        base: settings of a run or of an experiment; they override the preset, and the changes
+        override them. Raises ConfigError for an unknown name, a bad value, or two changes that
+        exclude each other.
+        """
         if preset not in PRESETS:
             raise ConfigError(say("preset", " or ".join(PRESETS), preset))
-        changes = changes or {}
-        defaults = {**PRESETS[preset], **registry.family_defaults(changes.get("model"))}
+        changes, base = changes or {}, base or {}
+        model = changes.get("model", base.get("model"))
+        defaults = {**PRESETS[preset], **registry.family_defaults(model), **base}
         settings = override(defaults, changes)
         check_names(cls, settings, "configuration", "a known setting")
-        return cls(**settings)
+        config = cls(**settings)
+        check_exclusive(config, changes)
+        return config
 
     @classmethod
     def restored(cls, settings: Mapping[str, Any]) -> Config:
@@ -259,7 +273,7 @@ class Config:
         """
         used = known_settings(settings.get("model", cls.model))
         foreign = ({x.name for x in dataclasses.fields(cls)} - used) | REMOVED
-        return cls.of("mind", {k: x for k, x in settings.items() if k not in foreign})
+        return cls.of("mind", base={k: x for k, x in settings.items() if k not in foreign})
 
     @property
     def effective_power(self) -> float:
@@ -279,10 +293,12 @@ class Config:
         base, values = Config.of(preset).to_dict(), self.to_dict()
         base |= registry.family_defaults(self.model)
         changed = {name: x for name, x in values.items() if x != base[name] and name not in ADAPTED}
-        implied = override(base, changed)
-        if values["epochs"] == 0 != implied["epochs"]:
+        if values["epochs"] == 0 != override(base, changed)["epochs"]:
             changed["steps"] = values["steps"]  # the preset's number, given
-            implied = override(base, changed)
+        elif values["epochs"] not in (0, base["epochs"]):
+            changed["epochs"] = values["epochs"]
+            changed.pop("steps", None)  # model-R68
+        implied = override(base, changed)
         return {name: x for name, x in values.items() if name in changed or x != implied[name]}
 
     def family_settings(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import partial
 from typing import Any, TypeVar
@@ -69,17 +69,39 @@ def convert_value(setting: dataclasses.Field[Any], value: object) -> Any:
         raise ConfigError(say(setting.name, expected, value_text(value, quoted=True))) from error
 
 
+def is_positive(value: Any) -> bool:
+    """Return whether a setting is a number above 0; false for an invalid value."""
+    try:
+        return to_float(value) > 0
+    except (TypeError, ValueError, OverflowError):  # the check of all settings reports it
+        return False
+
+
 def implied_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     """Return the settings that given settings set to other values.
 
-    `steps` sets `epochs` to 0. `dropout` turns `dropout_by_density` off.
+    `steps` sets `epochs` to 0; `epochs` alone removes the limit of steps. `dropout` turns
+    `dropout_by_density` off.
     """
     implied: dict[str, Any] = {}
     if "steps" in settings:  # model-R46
         implied["epochs"] = 0
+    elif is_positive(settings.get("epochs", 0)):  # model-R48
+        implied["steps"] = MAX_STEPS
     if "dropout" in settings:  # mind_plus-R24
         implied["dropout_by_density"] = False
     return implied
+
+
+def check_exclusive(settings: object, names: Container[str]) -> None:
+    """Raise ConfigError if a number is given, and also a setting that computes it.
+
+    settings: all settings after conversion; names: the settings that were given.
+    """
+    for name, computed in (("steps", "epochs"), ("dropout", "dropout_by_density")):
+        if name in names and computed in names and getattr(settings, computed):  # model-R68
+            got = f"{name} = {getattr(settings, name)}"
+            raise ConfigError(say(computed, f"no {name} with it", got, "give one of the two"))
 
 
 def override(settings: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, Any]:

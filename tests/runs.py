@@ -56,7 +56,7 @@ def trainer(
     **changes: Any,
 ) -> Trainer:
     """Return a trainer of the small log, its run directory made."""
-    config = Config.of("mind", {**SMALL, **changes})
+    config = Config.of("mind", changes, base=SMALL)
     plan = TrainingPlan(config, SOURCE, protocol, start=start, run=run)
     made = Trainer(plan, loaded())
     made.create()

@@ -146,7 +146,7 @@ def test_an_unknown_setting_is_rejected_with_a_suggestion():
 def test_settings_survive_json(preset, power, hidden, seed):
     config = Config.of(preset, {"power": power, "hidden": hidden, "seed": seed})
     written = json.dumps(config.to_dict(), allow_nan=False)
-    assert Config.of("mind", json.loads(written)) == config
+    assert Config.restored(json.loads(written)) == config
 
 
 def test_settings_are_frozen_and_documented():

@@ -271,9 +271,7 @@ EFFECTS: dict[str, list[Effect]] = {
         )
     ],
     "dropout": [Effect(0.5, in_training_alone, PLUS)],
-    "dropout_by_density": [
-        Effect(True, is_now(0.5, lambda made: made.config.dropout), {**PLUS, "dropout": 0.1})
-    ],
+    "dropout_by_density": [Effect(True, is_now(0.5, lambda made: made.config.dropout), PLUS)],
     "initial_matrices": [Effect("identity", in_both, PLUS)],
     "own_counts_term": [Effect(True, in_own_counts, PLUS)],
     "pair_loss": [Effect("auc", in_training_alone, {"model": "maxmf"})],
@@ -343,7 +341,7 @@ EFFECTS: dict[str, list[Effect]] = {
         Effect("user", another(lambda made: batch(made).target), {"sampler": "in_batch"})
     ],
     "batch": [Effect(24, is_now(24, lambda m: len(batch(m).target)))],
-    "epochs": [Effect(50, is_now(1156, lambda made: made.config.steps), {"steps": 2000})],
+    "epochs": [Effect(50, is_now(1156, lambda made: made.config.steps))],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
     "learning_rate": [Effect(0.02, in_two_steps, ADAM)],
     "decay": [Effect("none", in_two_steps, ADAM)],

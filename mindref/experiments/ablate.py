@@ -75,7 +75,7 @@ def planned_run(plan: AblationPlan, arm: Arm, seed: int) -> PlannedRun:
     """Return the run of an arm with a seed."""
     description = f"{describe_settings(arm.settings)}, seed {seed}"
     directory = run_directory(plan.out, arm, 0, seed)
-    return PlannedRun(directory, arm_config(plan.base, arm.settings, seed), description)
+    return PlannedRun(directory, arm_config(plan.base, arm.settings, seed=seed), description)
 
 
 def study_result(

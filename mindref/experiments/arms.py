@@ -43,10 +43,18 @@ class PlannedRun(NamedTuple):
     description: str  # for messages
 
 
-def arm_config(base: Config, changes: Mapping[str, object], seed: int | None = None) -> Config:
-    """Return the base settings with changes and a seed. Raises ConfigError for a bad setting."""
+def arm_config(
+    base: Config,
+    settings: Mapping[str, object],
+    changes: Mapping[str, object] | None = None,
+    seed: int | None = None,
+) -> Config:
+    """Return the base settings with those of an arm, then changes and a seed.
+
+    Raises ConfigError for a bad setting.
+    """
     seeded = {} if seed is None else {"seed": seed}
-    return Config.of("mind", {**override(base.to_dict(), changes), **seeded})
+    return Config.of("mind", {**(changes or {}), **seeded}, override(base.to_dict(), settings))
 
 
 def changed_settings(base: Config, config: Config) -> dict[str, object]:

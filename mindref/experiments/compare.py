@@ -28,7 +28,6 @@ from mindref.experiments.arms import (
 )
 from mindref.experiments.results import ComparedArm, ComparisonResult, EvaluatedRuns
 from mindref.experiments.runs import ExperimentRuns, RunProgress
-from mindref.settings import override
 
 Trial = dict[str, object]  # changed settings
 Value = TypeVar("Value")
@@ -55,7 +54,7 @@ class ModelTrials(NamedTuple):
     def config(self, number: int | None, seed: int | None = None) -> Config:
         """Return the settings of a trial; without a number, those of the arm."""
         trial = {} if number is None else self.trials[number]
-        return arm_config(self.base, override(self.arm.settings, trial), seed)
+        return arm_config(self.base, self.arm.settings, trial, seed)
 
     def planned_run(self, out: Path, number: int, seed: int) -> PlannedRun:
         """Return the run of a trial with a seed."""
@@ -174,7 +173,7 @@ def arm_trials(base: Config, arm: Arm, count: int) -> list[Trial]:
             break
         if repr(trial) in seen:
             continue
-        full = repr(arm_config(base, override(arm.settings, trial)))
+        full = repr(arm_config(base, arm.settings, trial))
         if full not in seen:  # experiments-R11
             trials.append(trial)
         seen |= {repr(trial), full}

@@ -20,7 +20,6 @@ from mindref.experiments.arms import (
     format_value,
     settings_folder,
 )
-from mindref.settings import override
 
 
 class Study(NamedTuple):
@@ -92,7 +91,7 @@ def study_arms(study: Study, base: Config) -> StudyArms:
     arms = []
     for label, settings in study.arms.items():
         with prefix_errors(f"study {study.name}, arm {label}"):
-            config = arm_config(base, override(study.settings, settings))
+            config = arm_config(base, study.settings, settings)
             changes = changed_settings(base, config)
         arms.append(Arm(label, changes, settings_folder(changes)))  # experiments-R17
     if len({arm.folder for arm in arms}) < len(arms):

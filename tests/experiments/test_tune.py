@@ -126,8 +126,9 @@ def test_the_options_of_settings_give_the_settings(preset):
     changes |= {"power": 2.5, "adam": "dense"}
     if PRESETS[preset].get("head") != "none":
         changes["hidden"] = (16, 8)
-    adapted = {"epochs": 3, "dropout": 0.1, "dropout_by_density": True, "model": "mind_plus"}
-    given = ({"steps": 6000, "epochs": 12, **adapted}, adapted, changes)
+    adapted = {"epochs": 3, "dropout": 0.1, "model": "mind_plus"}
+    by_density = {"dropout_by_density": True, "model": "mind_plus"}
+    given = (adapted, {**by_density, "steps": 6000}, by_density, changes)
     for config in [Config.of(preset, values) for values in given]:
         words = tune.setting_words(preset, config)
         # click stores the help option of a command at its first use

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mindref import Recommender
 from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.recommender.training.plan import fit_to_log, plan_fit, plan_training
@@ -48,6 +49,34 @@ def test_given_steps_replace_epochs(steps):
     assert fit_to_log(config, log_of(10**5)).steps == steps
 
 
+@pytest.mark.rules("model-R48")
+def test_given_epochs_replace_the_largest_number_of_steps():
+    assert fit_to_log(Config.of("recommended", {"epochs": "40"}), log_of(10**5)).steps == 7812
+    assert Config.of("recommended", {"epochs": 0}).steps == 6000
+
+
+@pytest.mark.rules("model-R68")
+@pytest.mark.parametrize(
+    ("number", "computed"),
+    [({"steps": 9}, {"epochs": 3}), ({"dropout": 0}, {"dropout_by_density": True})],
+)
+def test_a_number_and_the_setting_that_computes_it_exclude_each_other(number, computed):
+    (name, value), (other, of_log) = *number.items(), *computed.items()
+    message = f"{other}: expected no {name} with it, got {name} = {value}.*; give one of the two"
+    start = SimpleNamespace(
+        config=Config.of("recommended"), served=SimpleNamespace(facts={"protocol": "user"})
+    )
+    for rejected in (
+        lambda: plan("recommended", **number, **computed),
+        lambda: Recommender("recommended", **number, **computed),
+        lambda: plan_fit("recommended", number | computed, None, start),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            rejected()
+    config = Config.of("recommended", {name: value, other: type(of_log)(0)})
+    assert (getattr(config, name), getattr(config, other)) == (value, 0)
+
+
 @pytest.mark.rules("mind_plus-R24")
 @pytest.mark.parametrize(
     ("per_item", "dropout"), [(1, 0.5), (50, 0.5), (100, 0.35), (200, 0.2), (5000, 0.2)]
@@ -70,7 +99,7 @@ def test_without_validation_a_preset_has_no_patience():
 
 @pytest.mark.rules("model-R50")
 def test_the_run_and_the_plan_have_the_number_of_steps():
-    made = trainer(epochs=50, steps=2000)
+    made = trainer(epochs=50)
     assert (made.config.steps, made.config.epochs) == (1156, 0)
     described = made.plan.describe(made.prepared.loaded, "numpy")
     assert described["train"]["steps"] == 1156

@@ -28,7 +28,6 @@ from mindref.run import array_files, checkpoint, report
 from mindref.run.checkpoint import WRITTEN
 from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
-from mindref.settings import MAX_STEPS, override
 
 FEWEST_STEPS = 1000
 """Fewest steps of a training by epochs."""
@@ -159,10 +158,9 @@ def plan_training(
     if steps_of is not None:
         check_steps_of(steps_of, protocol, facts, start_from)
     protocol = protocol or facts["protocol"]
-    steps = None if steps_of is None else best_step(steps_of, config, facts)
-    new_config = settings_of_run(
-        config, facts, changes, protocol, has_steps="steps" in changes, steps=steps
-    )
+    if steps_of is not None:  # model-R53
+        changes = {"steps": best_step(steps_of, config, facts), **changes}
+    new_config = settings_of_run(config, facts, changes, protocol)
     source = Source.of_run(run, config, facts)
     if data is not None:  # without reading options, those of the run's log are used
         source = Source.of(data, reading) if reading else source.moved(data)
@@ -198,16 +196,10 @@ def plan_fit(
         check_without_validation(protocol, config, has_steps="steps" in settings, todo=PYTHON_STEPS)
         return config, protocol
     facts = start.served.facts
-    protocol, of_preset = protocol or facts["protocol"], PRESETS.get(preset or "", {})
-    if protocol == NO_SPLIT:  # model-R49
-        of_preset = {name: x for name, x in of_preset.items() if name != "patience"}
+    protocol = protocol or facts["protocol"]
+    of_preset = PRESETS.get(preset or "")
     config = settings_of_run(
-        start.config,
-        facts,
-        override(of_preset, settings),
-        protocol,
-        has_steps="steps" in settings,
-        todo=PYTHON_STEPS,
+        start.config, facts, settings, protocol, preset=of_preset, todo=PYTHON_STEPS
     )
     start.check(config)
     return config, protocol
@@ -219,25 +211,19 @@ def settings_of_run(
     changes: Mapping[str, object],
     protocol: str,
     *,
-    has_steps: bool,
-    steps: int | None = None,
+    preset: Mapping[str, object] | None = None,
     todo: str = COMMAND_STEPS,
 ) -> Config:
     """Return the settings of a run with changes. Raises ConfigError.
 
-    config, facts: of the run; has_steps: whether a number of steps was given; steps: the number of
-    steps of an earlier run, if it replaces that of this run; todo: advice for a training without a
-    number of steps.
+    config, facts: of the run; preset: settings that override those of the run; todo: advice for a
+    training without a number of steps.
     """
-    settings = config.family_settings()
-    if "epochs" in changes and "steps" not in changes:
-        settings["steps"] = MAX_STEPS  # the run has a number of steps, and no largest number
-    if protocol == NO_SPLIT:
+    settings = {**config.family_settings(), **(preset or {})}
+    if protocol == NO_SPLIT:  # model-R49
         settings["patience"] = 0
-    if steps is not None:
-        settings |= {"steps": steps, "epochs": 0}  # model-R53
-    new_config = Config.of("mind", override(settings, changes))
-    has_steps = has_steps or steps is not None or facts["protocol"] == NO_SPLIT
+    new_config = Config.of("mind", changes, settings)
+    has_steps = "steps" in changes or facts["protocol"] == NO_SPLIT
     check_without_validation(protocol, new_config, has_steps=has_steps, todo=todo)
     return new_config
 
