@@ -17,6 +17,7 @@ from mindref.errors import ConfigError, say
 from mindref.models import registry
 from mindref.presets import PRESETS
 from mindref.settings import (
+    COMPUTED,
     MAX_STEPS,
     REMOVED,
     check_exclusive,
@@ -292,7 +293,9 @@ class Config:
         """Return the plain values of the settings that differ from a preset with this model."""
         base, values = Config.of(preset).to_dict(), self.to_dict()
         base |= registry.family_defaults(self.model)
-        changed = {name: x for name, x in values.items() if x != base[name] and name not in ADAPTED}
+        changed = {
+            name: x for name, x in values.items() if x != base[name] and name not in COMPUTED
+        }
         if values["epochs"] == 0 != override(base, changed)["epochs"]:
             changed["steps"] = values["steps"]  # the preset's number, given
         elif values["epochs"] not in (0, base["epochs"]):
@@ -305,10 +308,6 @@ class Config:
         """Return plain values of the settings that the family uses, for a file."""
         used = known_settings(self.model)
         return {name: value for name, value in self.to_dict().items() if name in used}
-
-
-ADAPTED = ("epochs", "dropout_by_density")
-"""Settings that a changed number of steps or a changed dropout turns off."""
 
 
 def known_settings(model: str) -> set[str]:

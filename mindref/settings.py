@@ -93,12 +93,16 @@ def implied_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     return implied
 
 
+COMPUTED = {"epochs": "steps", "dropout_by_density": "dropout"}
+"""Setting that computes a number from the log -> setting that is the number."""
+
+
 def check_exclusive(settings: object, names: Container[str]) -> None:
     """Raise ConfigError if a number is given, and also a setting that computes it.
 
     settings: all settings after conversion; names: the settings that were given.
     """
-    for name, computed in (("steps", "epochs"), ("dropout", "dropout_by_density")):
+    for computed, name in COMPUTED.items():
         if name in names and computed in names and getattr(settings, computed):  # model-R68
             got = f"{name} = {getattr(settings, name)}"
             raise ConfigError(say(computed, f"no {name} with it", got, "give one of the two"))

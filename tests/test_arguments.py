@@ -90,8 +90,8 @@ def calls(trained, tmp_path, monkeypatch):
         }),
         "save": (model.save, {"run": tmp_path / "saved", "overwrite": False}),
         "evaluate": (model.evaluate, {
-            "data": log(), "split": None, "which": "test", "exclude_seen": None,
-            "list_lengths": (10,), "max_cases": 5,
+            "data": log(), "items": None, "times": None, "split": None, "which": "test",
+            "exclude_seen": None, "list_lengths": (10,), "max_cases": 5,
         }),
         "with_log": (model.with_log, {"data": log(), "items": None, "times": None}),
         "interests": (model.interests, {"histories": [history]}),
@@ -109,7 +109,7 @@ def calls(trained, tmp_path, monkeypatch):
         "set_params": (model.set_params, {"preset": "mind", "width": 8, "hidden": [8]}),
         "MIND.load": (mindref.MIND.load, {"run": run, "device": "cpu", "backend": "numpy"}),
         "load": (mindref.load, {"run": run, "device": "cpu", "backend": "numpy"}),
-        "Config.of": (Config.of, {"preset": "mind", "changes": {}}),
+        "Config.of": (Config.of, {"preset": "mind", "changes": {}, "base": {}}),
         "load_backend": (load_backend, {"name": "numpy", "device": "cpu"}),
         "read_log": (read_log, {
             "path": trained / "shop.inter", "format": "auto", "columns": None, "item_file": None,
@@ -207,7 +207,7 @@ def test_a_wrong_argument_is_an_error_of_mindref_or_has_a_result(calls, name):
         (lambda m: m.fit("x", max_bad_lines=3.7), "max_bad_lines: expected an integer or a text"),
         (lambda m: m.save("x" * 300), "save: run: expected the path of a file or folder, got"),
         (lambda m: m.load(3), "load: run: expected the path of a file or folder, got 3"),
-        (lambda m: m.fit("a\0b"), "fit: data: expected the path of a file or folder"),
+        (lambda m: m.fit("a\0b"), "data: expected the path of a file or folder"),
         (lambda m: m.fit(hooks=3), "data: expected a log for the reading options, got none, and h"),
         (lambda m: type(m)(preset=3), "MIND: preset: expected a text, got 3"),
     ],

@@ -28,8 +28,9 @@ from mindref.arguments import Count, Natural, check_arguments, check_path_argume
 from mindref.config import Config
 from mindref.data.frames import id_as_text
 from mindref.data.rng import make_rng
-from mindref.errors import ConfigError, MindrefError, say, value_text
+from mindref.errors import ConfigError, MindrefError, RunError, say, value_text
 from mindref.evaluation import LIST_LENGTHS
+from mindref.models.family import family_of
 from mindref.models.serving import Interests
 from mindref.presets import PRESETS, default_protocol, preset_or_default
 from mindref.process.threads import limit_blas_threads
@@ -54,6 +55,7 @@ from mindref.recommender.training.trainer import Trainer
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint, report
 from mindref.run.source import IN_MEMORY, open_fit_data, stored_reading
+from mindref.settings import COMPUTED
 
 __all__ = ["MIND", "Recommendation", "Recommendations", "Recommender", "load"]
 
@@ -89,6 +91,7 @@ class Recommender:
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._rng: np.random.Generator | None = None  # of logits that are drawn per call
+        self._run_settings = frozenset[str]()  # names of parameters that `load` has set
         self._run: Path | None = None  # keeps the indexes of `recommend_many`
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -102,11 +105,16 @@ class Recommender:
     def set_params(self, **params: object) -> Self:
         """Change `preset` or settings for the next `fit`, and return self.
 
-        Settings that were passed before stay and are applied to the new preset. A trained model is
-        not changed. Raises ConfigError, which is a ValueError, for an unknown name or a bad value;
-        then nothing is changed.
+        Settings that were passed before stay and are applied to the new preset. After `load`, a
+        new preset replaces the settings of the run; `epochs` and `dropout_by_density` replace its
+        number of steps and its dropout. A trained model is not changed. Raises ConfigError, which
+        is a ValueError, for an unknown name or a bad value; then nothing is changed.
         """
-        self._apply({**self._params, **params})
+        replaced = {number for computed, number in COMPUTED.items() if params.get(computed)}
+        of_run = self._run_settings if "preset" in params else self._run_settings & replaced
+        old_params = {k: x for k, x in self._params.items() if k not in of_run}  # model-R69
+        self._apply({**old_params, **params})
+        self._run_settings -= {*of_run, *params}
         return self
 
     def _apply(self, params: dict[str, Any]) -> None:
@@ -165,7 +173,8 @@ class Recommender:
         start = None if start_from is None else open_start(start_from)
         settings = self.get_params()
         preset = settings.pop("preset")
-        config, split = plan_fit(preset, settings, split, start)
+        name = type(self).__name__
+        config, split = plan_fit(preset, settings, split, start, estimator=name)
         source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen, protocol=split)
         plan = TrainingPlan(
@@ -340,6 +349,8 @@ class Recommender:
     def evaluate(
         self,
         data: object = None,
+        items: Sequence[object] | None = None,
+        times: Sequence[object] | None = None,
         *,
         split: str | None = None,
         which: str = "test",
@@ -350,18 +361,19 @@ class Recommender:
     ) -> dict[str, Any]:
         """Return the report of `mindref evaluate`: metrics of the model and of baselines.
 
-        data, reading: a log as in `with_log`; None: the log of the model. split: as in `fit`, None:
-        that of the training. which: "test" or "validation". list_lengths: N of the metrics.
-        max_cases: at most this number of cases, drawn with the seed; 0: all; None: as in training.
-        Items that the model does not know are removed and counted. Raises DataError or ConfigError.
+        data, items, times, reading: a log as in `with_log`; without one, the log of the model.
+        split: as in `fit`, None: that of the training. which: "test" or "validation".
+        list_lengths: N of the metrics. max_cases: at most this number of cases, drawn with the
+        seed; 0: all; None: as in training. Items that the model does not know are removed and
+        counted. Raises DataError or ConfigError.
         """
         run = IN_MEMORY if self._run is None else str(self._run)
         protocol = split or self.served.facts["protocol"]
         request = EvaluationRequest(protocol, which, exclude_seen, list_lengths, max_cases)
-        check_has_cases(run, protocol)
+        check_has_cases(run, protocol, is_command=False)
         model = self
-        if data is not None or reading:
-            model = self.with_log(data, None, None, **reading)
+        if reading or any(x is not None for x in (data, items, times)):
+            model = self.with_log(data, items, times, **reading)
         served = model.served.load_backend()
         with limit_blas_threads(served.backend_name):  # as `fit`: the number changes rounding
             return evaluate_served(served, served.loaded, request, run)  # recall-R58
@@ -372,12 +384,18 @@ class Recommender:
         """Return the model of a run directory, with its `report` if it has one.
 
         backend: computes on `device`, by default the backend of the run. Raises RunError for a
-        damaged run.
+        damaged run, and for `MIND.load` of a run of another model.
         """
         model, folder = cls(), Path(run)
         model._serve(ServedModel.load(folder, backend, device), folder)
         run_config = model.served.model.config
+        expected = cls().config.model
+        is_same = family_of(run_config.model) is family_of(expected)
+        if cls._default_preset and not is_same:  # model-R67
+            location, todo = f"{cls.__name__}.load: {run}", "use mindref.Recommender.load"
+            raise RunError(say(location, f"a run of {expected}", run_config.model, todo))
         model._apply(cls._shortest_params(run_config))
+        model._run_settings = frozenset(model._params) - {"preset"}
         identity = checkpoint.run_identity(run_config, model.served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")

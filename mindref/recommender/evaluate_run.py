@@ -72,10 +72,10 @@ class EvaluationRequest:
         lengths = list(self.list_lengths)
         if not lengths or not all(is_integer(n) and 1 <= n <= LONGEST for n in lengths):
             got = value_text(self.list_lengths, quoted=True)
-            raise ConfigError(say("--at", f"lengths of lists from 1 to {LONGEST}", got))
+            raise ConfigError(say("list_lengths", f"lengths of lists from 1 to {LONGEST}", got))
         object.__setattr__(self, "list_lengths", [int(n) for n in lengths])
         if self.which not in CASES:
-            raise ConfigError(say("evaluate_run: which", " or ".join(CASES), repr(self.which)))
+            raise ConfigError(say("which", " or ".join(CASES), repr(self.which)))
 
 
 class EvaluationSet(NamedTuple):
@@ -367,5 +367,5 @@ def check_shares_items(log: InteractionLog, item_ids: Sequence[str]) -> None:
         return
     number = len(log.item_ids)
     got = f"none of the {number:,} items of the log: {join_names(log.item_ids, quoted=True)}"
-    todo = f"the run has {join_names(item_ids, quoted=True)}; check --item, and the form of the ids"
+    todo = f"the run has {join_names(item_ids, quoted=True)}; check the item column and its ids"
     raise DataError(say("evaluate", "items of the run's catalogue", got, todo))

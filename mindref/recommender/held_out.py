@@ -119,11 +119,16 @@ def check_evaluated(run: Path, protocol: str | None) -> None:
     check_has_cases(str(run), protocol)
 
 
-def check_has_cases(run: str, protocol: str) -> None:
-    """Raise ConfigError for the split none, which holds out nothing. run: a path or IN_MEMORY."""
+def check_has_cases(run: str, protocol: str, *, is_command: bool = True) -> None:
+    """Raise ConfigError for the split none, which holds out nothing.
+
+    run: a path or IN_MEMORY. is_command: the error names options.
+    """
     if protocol == NO_SPLIT:  # model-R54
         got = f"{NO_SPLIT}, with which a run is trained on all interactions of its log"
         todo = "give a later log with --data, and the --split of that log"
+        if not is_command:
+            todo = "pass a later log, and split for that log"
         raise ConfigError(
             say(f"{run_label(run)}: split", " or ".join(EVALUATION_PROTOCOLS), got, todo)
         )

@@ -182,10 +182,10 @@ def open_fit_data(
     is_log = isinstance(data, InteractionLog)
     if (is_file or is_table or is_log) and not (items is None and times is None):
         got = "none" if data is None else type(data).__name__
-        raise ConfigError(say("fit: data", "users beside the items", got))
+        raise ConfigError(say("data", "users beside the items", got))
     if is_file:
         if data is not None:
-            check_path_argument("fit: data", data)
+            check_path_argument("data", data)
         source = Source.of(data, reading if data is None else file_options(reading))
         return source, source.read(config)
     if is_log:
@@ -200,7 +200,7 @@ def open_fit_data(
         check_options("arrays", reading, OF_ARRAYS)
         return memory_source(reading), LoadedLog(from_arrays(data, items, times, **reading))
     expected = "a path, a DataFrame, an InteractionLog, or users with items beside them"
-    raise ConfigError(say("fit: data", expected, type(data).__name__))
+    raise ConfigError(say("data", expected, type(data).__name__))
 
 
 def memory_source(reading: Mapping[str, Any]) -> Source:
@@ -236,7 +236,7 @@ def file_options(reading: dict[str, Any]) -> dict[str, Any]:
     column_options = {name: value for name, value in reading.items() if name in of_columns}
     for name in ("item_file", "user_file"):
         if isinstance(options.get(name), str | Path):
-            check_path_argument(f"fit: {name}", options[name])
+            check_path_argument(name, options[name])
     if column_options:
         options["columns"] = {**asdict(Columns.of(options.get("columns"))), **column_options}
     return options
@@ -247,4 +247,4 @@ def check_options(kind: str, reading: Mapping[str, object], allowed: Sequence[st
     for name in reading:
         if name not in allowed:
             expected = " or ".join(allowed) or "no option"
-            raise ConfigError(say(f"fit: options of {kind}", expected, repr(name)))
+            raise ConfigError(say(f"options of {kind}", expected, repr(name)))

@@ -5,7 +5,7 @@ import pytest
 from mindref import MIND, Recommender, load
 from mindref.cli.reports import model_lines, report_lines
 from mindref.config import Config
-from mindref.errors import ConfigError
+from mindref.errors import ConfigError, RunError
 from tests.runs import SMALL
 
 
@@ -100,6 +100,20 @@ def test_a_loaded_model_has_the_parameters_of_its_run(preset, tmp_path):
     before = model.recommend(["article-0001"], n=3)
     model.set_params(width=4)
     assert model.recommend(["article-0001"], n=3) == before  # the trained model is unchanged
+
+
+@pytest.mark.rules("model-R67", "model-R69")
+def test_a_preset_replaces_the_settings_of_a_loaded_run(tmp_path):
+    settings = {**SMALL, "backend": "numpy"}
+    Recommender("recommended", **settings).fit(users=60, run=tmp_path / "run")
+    with pytest.raises(RunError, match="a run of mind, got mind_plus; use mindref"):
+        MIND.load(tmp_path / "run")
+    model = Recommender.load(tmp_path / "run").set_params(window=7)
+    for preset in ("mind", "recommended"):
+        assert model.set_params(preset=preset).config == Config.of(preset, {"window": 7})
+    del settings["steps"]
+    model = Recommender.load(tmp_path / "run").set_params(epochs=3, dropout_by_density=True)
+    assert model.config == Config.of("recommended", {**settings, "epochs": 3})
 
 
 @pytest.mark.rules("model-R55")

@@ -142,8 +142,8 @@ def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((3,), "fit: data: expected a path, a DataFrame"),
-        ((None, [1]), "fit: data: expected users beside the items, got none"),
+        ((3,), "data: expected a path, a DataFrame"),
+        ((None, [1]), "data: expected users beside the items, got none"),
         (("nowhere.csv",), "nowhere.csv: expected a file or a folder, got nothing there"),
         (([1, 2, 3], [1, 2, 3]), "a user with 3 interactions or more"),
     ],

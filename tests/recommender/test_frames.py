@@ -144,11 +144,18 @@ def test_evaluate_is_the_report_of_the_training_and_of_the_command(model, run):
     newer = loaded.evaluate(make_frame(NEWER.items()), list_lengths=[5], which="validation")
     assert "hit_rate@5" in newer["metrics"]["validation"]["model"]
     assert loaded.evaluate(max_cases=9) == evaluate_run(run, max_cases=9)
+    arrays = list(make_frame().values())[:3]
+    plain = mindref.MIND(**SETTINGS).fit(*arrays)
+    assert plain.evaluate(*arrays)["metrics"] == plain.report["metrics"]
     built_in = mindref.MIND(**SETTINGS).fit(users=60)
     assert built_in.evaluate()["interests"]["recovery"] == built_in.report["interests"]["recovery"]
     everything = mindref.MIND(**SETTINGS).fit(make_frame(), **NAMES, split="none")
-    with pytest.raises(ConfigError, match="the model in memory: split: expected leave_last"):
+    with pytest.raises(ConfigError, match=r"the model in memory: split: .*; pass a later log"):
         everything.evaluate()
+    with pytest.raises(ConfigError, match="list_lengths: expected lengths of lists"):
+        loaded.evaluate(list_lengths=[0])
+    with pytest.raises(ConfigError, match="data: expected users beside the items, got none"):
+        loaded.evaluate(items=[101])
 
 
 def test_a_stored_log_is_read_with_the_same_fingerprint(tmp_path):

@@ -77,7 +77,7 @@ def test_a_training_that_may_not_fit_is_announced_before_its_parameters_exist(mo
 def test_lists_that_do_not_fit_are_rejected(monkeypatch):
     monkeypatch.setattr(memory_estimate, "usable_memory", lambda: 10**9)
     memory_estimate.check_list_memory(1000, 10_000)
-    with pytest.raises(ConfigError, match="--at: expected lists that fit the memory, got 1,001"):
+    with pytest.raises(ConfigError, match="expected lists that fit the memory, got 1,001"):
         memory_estimate.check_list_memory(1001, 10_000)
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mindref import Recommender
+from mindref import MIND, Recommender
 from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.recommender.training.plan import fit_to_log, plan_fit, plan_training
@@ -92,6 +92,9 @@ def test_the_density_of_the_log_gives_the_dropout(per_item, dropout):
 
 @pytest.mark.rules("model-R49")
 def test_without_validation_a_preset_has_no_patience():
+    for name in (MIND, Recommender):
+        with pytest.raises(ConfigError, match=rf"for example {name.__name__}\(steps=2000\)"):
+            name(patience=0).fit(users=60, split="none")
     assert plan(protocol="none", steps=5).config.patience == 0
     assert plan_fit(None, {"steps": 5}, "none", None)[0].patience == 0
     assert plan(steps=5).config.patience == Config.of("recommended").patience > 0

@@ -26,7 +26,7 @@ def test_arrays_may_have_titles_and_features():
     ],
 )
 def test_an_unknown_option_of_the_data_is_an_error(data, items, known):
-    with pytest.raises(ConfigError, match=f"fit: options of .*{known}.*, got 'foo'"):
+    with pytest.raises(ConfigError, match=f"options of .*{known}.*, got 'foo'"):
         MIND(**SMALL).fit(data, items, foo=1)
 
 

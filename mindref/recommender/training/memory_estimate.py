@@ -115,5 +115,5 @@ def evaluation_bytes(prepared: PreparedLog, config: Config) -> int:
 def check_list_memory(cases: int, n: int) -> None:
     """Raise ConfigError if the lists of all cases, of the model and the baselines, do not fit."""
     if LIST_BYTES * cases * n > usable_memory():
-        expected, todo = "lists that fit the memory", "lower --at, or give --max-cases"
-        raise ConfigError(say("--at", expected, f"{cases:,} lists of {n:,} items", todo))
+        expected, todo = "lists that fit the memory", "request shorter lists, or fewer cases"
+        raise ConfigError(say("evaluate", expected, f"{cases:,} lists of {n:,} items", todo))

@@ -39,7 +39,6 @@ DROPOUTS = np.log([50, 200]), [0.5, 0.2]
 """Logarithm of the training interactions per item, and dropout; linear between."""
 
 COMMAND_STEPS = "give --steps N, or --steps-of RUN for the best step of an earlier run"
-PYTHON_STEPS = "pass a number, for example MIND(steps=2000)"
 
 
 @dataclass(frozen=True)
@@ -184,23 +183,25 @@ def plan_fit(
     settings: Mapping[str, object],
     protocol: str | None,
     start: WarmStart | None,
+    *,
+    estimator: str = "Recommender",
 ) -> tuple[Config, str]:
     """Return the settings and the protocol of `Recommender.fit`. Raises ConfigError or RunError.
 
     With a start, the settings are those of its run, changed by the preset and by `settings`.
+    estimator: name of the class, for errors.
     """
+    todo = f"pass a number, for example {estimator}(steps=2000)"
     if start is None:
         preset = preset_or_default(preset, settings)
         protocol = protocol or default_protocol(preset)
         config = config_of_split(preset, settings, protocol)
-        check_without_validation(protocol, config, has_steps="steps" in settings, todo=PYTHON_STEPS)
+        check_without_validation(protocol, config, has_steps="steps" in settings, todo=todo)
         return config, protocol
     facts = start.served.facts
     protocol = protocol or facts["protocol"]
     of_preset = PRESETS.get(preset or "")
-    config = settings_of_run(
-        start.config, facts, settings, protocol, preset=of_preset, todo=PYTHON_STEPS
-    )
+    config = settings_of_run(start.config, facts, settings, protocol, preset=of_preset, todo=todo)
     start.check(config)
     return config, protocol
 
