@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mindref.data.log import Ragged
 from mindref.recall.checks import check_exclude, check_list_length
@@ -25,6 +24,8 @@ def popularity_top_n(counts: Ints, cases: int, *, n: int, exclude: Ragged | None
 
     The score is the count.
     """
+    from scipy.sparse import csr_array  # slow to import
+
     scores = np.asarray(counts, dtype=np.float64)
     no_entries = csr_array((cases, len(scores)))  # metrics-R24
     return top_n_by_sparse_score(no_entries, base_scores=scores, n=n, exclude=exclude)

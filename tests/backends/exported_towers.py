@@ -25,6 +25,9 @@ UNTRAINED = (3, 17, 39)
 """Items without a vector: they have no row in the exported matrix (model-R43)."""
 
 LENGTHS = (0, 1, 2, 3, 4, 7, 8, 11, 12, 13, 30)
+GIVEN_NUMBERS = {"epochs": 0, "dropout_by_density": False}
+"""With a preset as changes: its steps and dropout are given numbers."""
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "default": {},
     "behaviours": {
@@ -37,7 +40,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "one_interest": {"interests": 1, "logits": "per_call", "dtype": "float64"},
     "paper": {**PRESETS["paper"], "window": WINDOW, "interests": 7},
-    "recommended": {**PRESETS["recommended"], "sigma": 0.5, "window": WINDOW},
+    "recommended": {
+        **PRESETS["recommended"], **GIVEN_NUMBERS, "sigma": 0.5, "window": WINDOW,
+    },
     "item_votes": {"model": "mind_plus", "votes": "items", "normalise": True, "power": 0.0},
     "residual": {"model": "mind_plus", "head": "residual", "contexts": 2, "recency": "shared"},
 }  # fmt: skip

@@ -19,6 +19,7 @@ from mindref.recommender.serving.recall import recommend_one
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.trainer import Trainer, resume_run
 from mindref.recommender.training.warm_start import WarmStart
+from tests.backends.exported_towers import GIVEN_NUMBERS
 from tests.runs import call, content, loaded, stop_after, trainer
 
 
@@ -109,7 +110,7 @@ class Runs:
 
 def check_run_of_preset(preset: str, backend: str, folder: Path) -> None:
     """Train a preset; check the bytes of a resumed run, and its interests in the backend numba."""
-    changes = {**PRESETS[preset], "window": 10, "steps": 20, "backend": backend}
+    changes = {**PRESETS[preset], **GIVEN_NUMBERS, "window": 10, "steps": 20, "backend": backend}
     straight, stopped = folder / "straight", folder / "stopped"
     make_trainer(straight, **changes).train()
     assert not make_trainer(stopped, **changes).train(stop_after(4)).finished

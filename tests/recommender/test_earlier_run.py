@@ -56,7 +56,7 @@ def test_the_model_of_a_training_on_everything_is_that_of_the_last_step(tmp_path
     assert (report["metrics"], report["cases"], report["split"]) == ({}, 0, "none")
     assert report == kept_report(run)
     assert report["untrained"]["items"] == 0
-    params, _, step = checkpoint.load_best(run)
+    params, _, step, _ = checkpoint.load_best(run)
     assert step == 7
     np.testing.assert_equal(checkpoint.flatten(params), checkpoint.flatten(made.state.params))
     assert mindref.load(run).recommend(user="customer-0001", n=3)

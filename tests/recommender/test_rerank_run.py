@@ -232,7 +232,7 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mi
     recall_run = Path(shutil.copytree(mind_run, tmp_path / "recall"))
     config, facts = checkpoint.load_config(recall_run)
     facts["exclude_seen"] = exclude_seen
-    params, catalogue, step = checkpoint.load_best(recall_run)
+    params, catalogue, step, _ = checkpoint.load_best(recall_run)
     identity = checkpoint.run_identity(config, facts)
     checkpoint.save_model(recall_run, params, catalogue, step, config.model, identity)
     checkpoint.save_config(recall_run, config, facts)

@@ -20,7 +20,7 @@ from tests.runs import change_json, content, stop_after, trained, trainer
 
 def test_a_loaded_run_has_the_saved_values(finished):
     made = resume_run(finished)
-    params, catalogue, _ = checkpoint.load_best(finished)
+    params, catalogue, *_ = checkpoint.load_best(finished)
     state, validations = checkpoint.load_state(finished)
     assert [validation.step for validation in validations] == [3, 6]
     for tables in (flatten(params), *checkpoint.state_tables(state), catalogue._asdict()):
@@ -72,10 +72,10 @@ def test_resuming_serves_the_best_parameters_of_the_state(tmp_path, monkeypatch,
     trainer(tmp_path / "whole").train(stop_after(step))
     save = checkpoint.save_model
 
-    def save_or_fail(run, params, catalogue, number, *identity):
+    def save_or_fail(run, params, catalogue, number, **facts):
         if number == step:
             raise InterruptedError
-        save(run, params, catalogue, number, *identity)
+        save(run, params, catalogue, number, **facts)
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save_model", save_or_fail)
@@ -115,7 +115,7 @@ def test_a_model_names_the_step_after_which_it_was_the_best(tmp_path, monkeypatc
     state, _ = checkpoint.load_state(run)
     assert checkpoint.load_best(run)[2] == state.best_step == 6
     assert state.moments.step == 7
-    params, catalogue, _ = checkpoint.load_best(run)
+    params, catalogue, *_ = checkpoint.load_best(run)
     identity = checkpoint.run_identity(*checkpoint.load_config(run))
     checkpoint.save_model(run, params, catalogue, step=3, identity=identity)
     message = "model.safetensors: expected the model of step 6, got 3; remove optimiser.safetensors"

@@ -194,7 +194,7 @@ def test_a_training_pair_is_reproducible_and_has_gradients():
     repeated = [*second.batch[1:], *second.batch.histories]
     assert [x.tobytes() for x in arrays] == [x.tobytes() for x in repeated]
     assert {x.dtype.name for x in arrays} == {"float64", "int64", "bool"}
-    value, saved = mind.loss(MODEL.model.params, first.batch, *MODEL.model[1:])
+    value, saved = mind.loss(MODEL.model.params, first.batch, *MODEL.model[1:3])
     assert np.isfinite(value)
     assert mind.backward(saved).items.values.dtype == np.float64
     assert sample_pair(MODEL, user + 1).batch.negatives.tolist() != first.batch.negatives.tolist()
@@ -252,7 +252,7 @@ def test_a_run_directory_opens_with_its_titles(run):
     made = sample_pair(study_model, choose_user(study_model, "longest").user)
     assert made.batch.histories.mask.all()  # more behaviours than the window: the last ones
     assert len(made.batch.negatives) == 16
-    assert np.isfinite(mind.loss(study_model.model.params, made.batch, *study_model.model[1:])[0])
+    assert np.isfinite(mind.loss(study_model.model.params, made.batch, *study_model.model[1:3])[0])
 
 
 def test_row_weights_of_an_item_sum_to_one_in_float64(run):

@@ -35,7 +35,7 @@ SHOWN = """() => {
 
 def reference(rule, iterations, interests=None, sigma=1.0, scale=1.0):
     """Return weights (n, K) and capsules (K, D) of the reference; sigma, scale are factors."""
-    params, catalogue, config = MODEL.model
+    params, catalogue, config, _ = MODEL.model
     history, _ = split_last(MODEL, np.array([choose_user(MODEL, rule).user]))
     films = history.values[None, -config.window :]
     vectors, _ = item_vectors(params, films[0], catalogue)
@@ -263,7 +263,7 @@ SCALES = """() => { const numbers = name => [...document.querySelectorAll(`#tab 
 def test_the_legend_has_the_scale_of_the_films(overview, number):
     overview.at(view="overview", picture=f"{number}/3")
     shown = overview.page.evaluate(SCALES)
-    params, catalogue, config = MODEL.model
+    params, catalogue, config, _ = MODEL.model
     history, _ = split_last(MODEL, np.array([choose_user(MODEL, USERS[number]).user]))
     vectors, _ = item_vectors(params, history.values[-config.window :], catalogue)
     votes = vectors @ params.bilinear.T

@@ -114,7 +114,7 @@ def test_no_text_calls_a_weight_a_vote(overview):
 def mean_best_cosine(rule, iterations, interests=None):
     """Return the mean over films of the largest cosine between the vote and a capsule."""
     history, _ = split_last(MODEL, np.array([choose_user(MODEL, rule).user]))
-    params, catalogue, config = MODEL.model
+    params, catalogue, config, _ = MODEL.model
     vectors, _ = item_vectors(params, history.values[-config.window :], catalogue)
     capsules = reference(rule, iterations, interests)[1]
     unit = [x / np.linalg.norm(x, axis=1)[:, None] for x in (vectors @ params.bilinear.T, capsules)]

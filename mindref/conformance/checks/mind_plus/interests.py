@@ -22,6 +22,8 @@ NOT_OBSERVED = {
     "mind_plus-R22": "the rule concerns the presets of mindref",
     "mind_plus-R23": "the reference draws the initial values",
     "mind_plus-R24": "the reference draws the factors of dropout",
+    "mind_plus-R25": "the term is added to the scores in serving",
+    "mind_plus-R26": "validation chooses the term",
 }
 """Rule of specs/mind_plus.md that the suite cannot test -> reason."""
 
