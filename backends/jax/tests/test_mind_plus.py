@@ -9,6 +9,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from tests.backends.exported_towers import GIVEN_NUMBERS
 from tests.backends.families import (
     ITEM_VOTES,
     WITH_LAYERS,
@@ -65,7 +66,7 @@ def test_a_log_that_is_not_finite_makes_the_loss_nan_while_jax_traces(value: flo
 @pytest.mark.parametrize("changes", [{}, {"votes": "items", "head": "none", "contexts": 0}])
 def test_new_parameters_have_the_shapes_of_the_reference(changes: dict[str, object]) -> None:
     config = Config.of("recommended", {"width": 8, "profile_width": 2, **changes})
-    settings = {**PRESETS["recommended"], "hidden": config.hidden, **changes}
+    settings = {**PRESETS["recommended"], **GIVEN_NUMBERS, "hidden": config.hidden, **changes}
     w = plus_world(0, (4, 17, 4, 8), **settings)
     params = init(jax.random.key(0), config, w.sizes)
     assert {name: x.shape for name, x in params.items()} == {

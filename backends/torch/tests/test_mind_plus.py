@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.backends.exported_towers import GIVEN_NUMBERS
 from tests.backends.families import (
     ITEM_VOTES,
     WITH_LAYERS,
@@ -55,7 +56,7 @@ def test_a_new_module_has_the_parameters_of_the_reference(changes: dict[str, Any
     config = Config.of(
         "recommended", {"width": 8, "profile_width": 2, "dtype": "float64", **changes}
     )
-    settings = {**PRESETS["recommended"], "hidden": config.hidden, **changes}
+    settings = {**PRESETS["recommended"], **GIVEN_NUMBERS, "hidden": config.hidden, **changes}
     w = plus_world(0, (4, 17, 4, 8), **settings)
     rows, weights = map(torch.tensor, w.catalogue)
     model = MIND(config, rows, weights, profiles=5, features=0 if changes else 2)
