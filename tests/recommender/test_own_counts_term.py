@@ -64,6 +64,13 @@ def test_the_term_with_the_largest_gain_is_chosen(repeat):
         assert repeat < 1 or chosen is not None
 
 
+def test_of_equal_scores_the_lower_id_is_first():
+    items, scores = np.array([[4, 2, 9, -1]]), np.array([[1.0, 1.0, 1.0, -np.inf]])
+    for target, rank in ((2, 1), (4, 2), (9, 3)):
+        gained = own_counts_term.discounted_gain(items, scores, Ragged.of([[target]]), 3)
+        assert gained == pytest.approx(1 / np.log2(1 + rank))
+
+
 def repeating_log():
     """Return users who come back to their three items, the last one most often."""
     rng = np.random.default_rng(0)
@@ -134,3 +141,4 @@ def test_a_training_killed_before_the_model_was_written_has_the_term(tmp_path):
     resumed = resume_run(run)
     assert resumed.own_counts._asdict() == made.report["own_counts"]
     assert (run / array_files.MODEL).read_bytes() == before
+    assert resume_run(run).own_counts == resumed.own_counts

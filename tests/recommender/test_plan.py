@@ -38,6 +38,7 @@ def test_epochs_give_the_number_of_steps(interactions, steps):
     assert (config.epochs, config.batch) == (12, 512)
     found = fit_to_log(config, log_of(interactions))
     assert found.steps == steps
+    assert 0 <= 12 * found.evaluate_every - steps < 12, "model-R50: rounded up"
     assert fit_to_log(found, log_of(10**7)) == found, "a run that is resumed"
 
 
