@@ -31,7 +31,7 @@ PRODUCT_SIZE, CACHED_NUMBERS, REPEATS, TRIES = 768, 2048, 1000, 3
 
 
 class StepWork(NamedTuple):
-    """What a step cannot avoid."""
+    """The operations and the bytes that a step cannot avoid."""
 
     products: float  # operations of matrix products; a multiply-add counts as two
     other: float  # operations outside matrix products

@@ -111,9 +111,8 @@ def training_text(training: dict[str, Any]) -> str:
     text = f"{name}model {training['model']}"
     if "steps" not in training:
         return f"{text}, fitted in one pass"
-    return "{text}, {steps:,} steps of {batch:,} examples, {parameters:,} parameters".format(
-        text=text, **training
-    )
+    steps = f"{training['steps']:,} steps of {training['batch']:,} examples"
+    return f"{text}, {steps}, {training['parameters']:,} parameters"
 
 
 def choose_run_directory(out: Path | None) -> Path:

@@ -77,16 +77,14 @@ def retrieve_top_n(
     n: int,
     item_filter: ItemFilter = EVERY_ITEM,
     score: str = "max",
-    added: Any = None,
 ) -> TopN:
     """Return the top n items of each case that the filter allows, with their best interests.
 
-    interests (C, K, D), active (C, K). added: numbers of at least 0 to add to scores, a sparse
-    matrix by rows (C, N). An exact index gives `search_top_n`. From another index,
+    interests (C, K, D), active (C, K). An exact index gives `search_top_n`. From another index,
     more items are requested, as many as are excluded or not allowed. A case with fewer than n
     remaining items is searched exactly (recall-R20, R21, R43). Errors as `search_top_n`.
     """
-    return ListSearch(index, interests, active, n, item_filter, score, added).top_n()
+    return ListSearch(index, interests, active, n, item_filter, score).top_n()
 
 
 @dataclass(frozen=True)
@@ -285,14 +283,14 @@ class ListSearch:
 
 def entries_at(matrix: Any, items: Ints) -> Array:
     """Return the entries (C, M) of a sparse matrix by rows (C, N) at items; 0 for -1."""
+    if matrix.nnz == 0:
+        return np.zeros(items.shape, matrix.dtype)
     matrix.sort_indices()
     width = matrix.shape[1] + 1
     cases = np.arange(len(items))
     keys = np.repeat(cases, np.diff(matrix.indptr)) * width + matrix.indices
     item_keys = cases[:, None] * width + np.where(items < 0, width - 1, items)
-    position = np.minimum(np.searchsorted(keys, item_keys), max(len(keys) - 1, 0))
-    if not len(keys):
-        return np.zeros(items.shape, matrix.dtype)
+    position = np.minimum(np.searchsorted(keys, item_keys), len(keys) - 1)
     return np.where(keys[position] == item_keys, matrix.data[position], 0)
 
 

@@ -140,7 +140,7 @@ class Validator:
 
     def choose_own_counts(self, model: Model) -> tuple[TopN, OwnCountsTerm | None]:
         """Return the lists with the best term of own counts, and the term."""
-        from mindref.recommender.own_counts_term import choose_term
+        from mindref.recommender.own_counts_term import choose_term  # SciPy is slow to import
 
         cases, config = self.evaluation_set.cases, model.config
         servable = ServableItems.of(model.catalogue)
@@ -158,7 +158,7 @@ class Validator:
         targets = servable.to_rows(servable.select(cases.targets))
         term = choose_term(search, lists, rows, targets, config.temperature)
         if term is not None:
-            added = own_counts_scores(model._replace(own_counts=term), rows)
+            added = own_counts_scores(term, rows, len(servable.ids))
             lists = search.with_added(added).add_scores(lists)
         return lists._replace(items=servable.to_ids(lists.items)), term
 

@@ -15,7 +15,7 @@ from mindref.recall import (
     retrieve_top_n,
 )
 from mindref.recall.exact import search_top_n, unite_lists
-from mindref.recall.retrieval import AllowLists, ItemFilter, list_length
+from mindref.recall.retrieval import AllowLists, ItemFilter, ListSearch, list_length
 from tests.recall.annoy_trees import index_of, vectors
 from tests.recall.brute_force import as_lists, brute_force
 
@@ -287,7 +287,8 @@ def test_scores_are_masked():
 @pytest.mark.rules("recall-R59")
 @pytest.mark.parametrize("kind", ["exact", "half"])
 @pytest.mark.parametrize("limit", ["none", "exclude", "is_allowed", "only", "per_interest"])
-def test_lists_with_added_scores_are_those_of_all_items_by_the_sums(kind, limit):
+def test_lists_with_added_scores_are_those_of_all_items_by_the_sums(kind, limit, monkeypatch):
+    monkeypatch.setattr(retrieval, "NUMBERS", 30)  # several blocks of cases
     rng = np.random.default_rng(3)
     cases, items, n = 6, 40, 7
     table, interests = (
@@ -309,7 +310,7 @@ def test_lists_with_added_scores_are_those_of_all_items_by_the_sums(kind, limit)
     }
     item_filter = filters.get(limit, ItemFilter())
     index = ExactIndex(table) if kind == "exact" else Half(table, np.arange(items))
-    ranked = retrieve_top_n(index, interests, active, n=n, item_filter=item_filter, added=added)
+    ranked = ListSearch(index, interests, active, n, item_filter, "max", added).top_n()
     products = np.where(active[..., None], interests @ table.T, -np.inf)
     sums = item_filter.mask_scores(products.max(axis=1) + added.toarray())
     if limit == "exclude":

@@ -10,10 +10,11 @@ import numpy as np
 from mindref.backend import Backend
 from mindref.data.log import Ints, Ragged
 from mindref.models.family import SparseScores, family_of
+from mindref.models.parameters import OwnCountsTerm
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
 from mindref.recall import ExactIndex, Index
-from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, retrieve_top_n
+from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, ListSearch
 from mindref.recall.top_n import (
     TopN,
     empty_top_n,
@@ -48,31 +49,29 @@ def recommend_batch(
     if not family_of(model.config.model).has_vectors:
         return recommend_by_scores(model, histories, n, servable, limits), None
     computed = compute_interests(model, histories, profiles, backend, rng)
-    if index is None:
-        index = ExactIndex(servable_matrix(model, servable))
-    ranked = retrieve_top_n(
-        index,
-        computed.vectors,
-        computed.active,
+    search = ListSearch(
+        index=ExactIndex(servable_matrix(model, servable)) if index is None else index,
+        interests=computed.vectors,
+        active=computed.active,
         n=n,
         item_filter=limits,
         score=model.config.score,
-        added=own_counts_scores(model, servable.to_rows(histories)),
     )
+    if model.own_counts is not None:
+        rows = servable.to_rows(histories)
+        search = search.with_added(own_counts_scores(model.own_counts, rows, len(servable.ids)))
+    ranked = search.top_n()
     return ranked._replace(items=servable.to_ids(ranked.items)), computed
 
 
-def own_counts_scores(model: Model, rows: Ragged) -> Any:
-    """Return what the term of own counts adds to the scores, a sparse matrix (C, M), or None.
+def own_counts_scores(term: OwnCountsTerm, histories: Ragged, items: int) -> Any:
+    """Return the scores that the term of own counts adds, a sparse matrix by rows (C, N).
 
-    rows: whole histories (C rows), as rows of the servable items.
+    histories: whole histories (C rows) of `items` items.
     """
-    if (term := model.own_counts) is None:
-        return None
     from mindref.models.item_knn import interaction_weights  # SciPy is slow to import
 
-    items = len(ServableItems.of(model.catalogue).ids)
-    counts = interaction_weights(rows, items, decay=term.decay, sum_repeats=True)
+    counts = interaction_weights(histories, items, decay=term.decay, sum_repeats=True)
     return counts * term.weight  # mind_plus-R25
 
 

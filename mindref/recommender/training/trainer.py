@@ -133,7 +133,7 @@ class TrainingRun:
         return Model(self.best, self.served_catalogue, self.config, self.own_counts)
 
     def create(self) -> None:
-        """Make the run directory; save the state unless it is a fresh one.
+        """Make the run directory; save the state if an earlier run gave the parameters.
 
         Raises RunError if the folder has a run already.
         """
@@ -151,9 +151,8 @@ class TrainingRun:
         except MindrefError:
             (self.run / "config.json").unlink(missing_ok=True)
             raise
-        # steps were taken to choose the preset, or the parameters are of an earlier run (model-R59)
-        if self.state.moments.step > 0 or "start_from" in facts:
-            self.save(self.state, is_best=self.state.best_step > 0)
+        if "start_from" in facts:  # model-R59: the parameters are those of an earlier run
+            self.save(self.state, is_best=False)
 
     def evaluate(self) -> dict[str, object]:
         """Return the report on the test cases, as plain values, and write it."""
