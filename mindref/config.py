@@ -162,6 +162,9 @@ class Config:
     target_sampling: str = choice_setting("interaction", ("interaction", "user"),
         "how training targets are drawn. interaction: all interactions are equally likely. user:"
         " all users are equally likely, then all interactions of the drawn user")  # fmt: skip
+    basket_histories: bool = free_setting(False,
+        "end the history of a training example before the basket of its target: the interactions of"
+        " the user at one time. On with --split last_basket")  # fmt: skip
     batch: int = number_setting(512, 1, 1_000_000, "number of training examples per step")
     steps: int = number_setting(3000, 1, MAX_STEPS,
         "maximum number of training steps")  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from mindref.data.protocols import PROTOCOLS
+from mindref.data.protocols import NO_SPLIT, PROTOCOLS
 
 DEFAULT_PRESET = "recommended"
 """Of `mindref train` and `mindref.Recommender`, if neither a preset nor a model is named."""
@@ -54,6 +54,12 @@ The values of `recommended` were measured: specs/evidence.md."""
 
 PROTOCOLS_BY_PRESET: dict[str, str] = {"paper": "paper"}
 """Protocol of a preset, if it is not the default: model-R24."""
+
+SETTINGS_BY_PROTOCOL: dict[str, dict[str, Any]] = {
+    "last_basket": {"basket_histories": True},  # data-R98
+    NO_SPLIT: {"patience": 0},  # model-R49
+}
+"""Settings that a protocol implies, unless others are given."""
 
 
 def preset_or_default(preset: str | None, settings: Container[str]) -> str:

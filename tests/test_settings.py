@@ -340,6 +340,9 @@ EFFECTS: dict[str, list[Effect]] = {
     "target_sampling": [
         Effect("user", another(lambda made: batch(made).target), {"sampler": "in_batch"})
     ],
+    "basket_histories": [
+        Effect(True, is_now(True, lambda m: m.prepared.task.history_lengths is not None))
+    ],
     "batch": [Effect(24, is_now(24, lambda m: len(batch(m).target)))],
     "epochs": [Effect(50, is_now(1156, lambda made: made.config.steps))],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],

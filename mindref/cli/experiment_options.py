@@ -20,7 +20,7 @@ from mindref.cli.tables import print_table
 from mindref.config import Config
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
-from mindref.presets import default_protocol
+from mindref.presets import SETTINGS_BY_PROTOCOL, default_protocol
 from mindref.run.files import check_tree
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ class ExperimentOptions:
         help="Protocol that splits the log into training, validation and test [default:"
         " leave_last_out; with --preset paper: paper].",
     )]  # fmt: skip
-    exclude_seen: Annotated[bool, click.option(
-        "--exclude-seen/--include-seen", default=True, show_default=True,
-        help="Exclude items of the user's history from the top-n lists.",
-    )]  # fmt: skip
+    exclude_seen: Annotated[bool | None, settings.seen_option]
     seeds: Annotated[int, click.option(
         "--seeds", type=click.IntRange(1, 100), default=3, metavar="N",
         help="Number of seeds per arm, starting at --seed [1 to 100; default 3].",
@@ -90,10 +87,11 @@ class ExperimentRequest:
     def __init__(self, options: ExperimentOptions, default_preset: str = "mind") -> None:
         self.options = options
         self.reading = parse_reading(options.reading)
-        self.preset, self.changes = settings.read_changes(
+        self.preset, changes = settings.read_changes(
             options.preset, options.config_file, options.setting_values
         )
         self.protocol = options.protocol or default_protocol(self.preset)
+        self.changes = {**SETTINGS_BY_PROTOCOL.get(self.protocol, {}), **changes}
         fallback = "mind" if "model" in self.changes else default_preset
         self.config: Config = Config.of(self.preset or fallback, self.changes)
         settings.set_threads(options.threads, self.config.backend)

@@ -310,6 +310,12 @@ device_option = click.option(
     show_default=True,
     help="Device that computes; auto: a GPU if there is one. A run does not store the device.",
 )
+seen_option = click.option(
+    "--exclude-seen/--include-seen",
+    default=None,
+    help="Whether top-n lists exclude the items of the user's history [default: exclude, unless"
+    " half of the interactions repeat an item of the user].",
+)
 moved_log_option = click.option(
     "--data", type=PATH, help="New path of the log, if the log has moved."
 )

@@ -60,10 +60,7 @@ class TrainOptions:
         " training data, and nothing is evaluated [default:"
         " leave_last_out; with --preset paper: paper].",
     )]  # fmt: skip
-    exclude_seen: Annotated[bool | None, click.option(
-        "--exclude-seen/--include-seen", default=None,
-        help="Whether top-n lists exclude the items of the user's history [default: exclude].",
-    )]  # fmt: skip
+    exclude_seen: Annotated[bool | None, settings.seen_option]
     out: Annotated[Path | None, click.option(
         "--out", type=settings.FOLDER, help="Run directory to create [default: runs/001,"
         " runs/002...]."

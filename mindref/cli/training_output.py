@@ -242,7 +242,7 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
     return f"ended at step {summary['steps']}: {reason}"
 
 
-def print_reading(log: InteractionLog, *, exclude_seen: bool, protocol: str) -> None:
+def print_reading(log: InteractionLog, *, exclude_seen: bool | None, protocol: str) -> None:
     """Print the numbers of read, damaged and skipped lines, and hints, on standard error."""
     from mindref.data.readers.advice import reading_hints
 

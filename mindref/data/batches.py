@@ -21,20 +21,29 @@ class Batch(NamedTuple):
     target: Ints  # (B,)
 
 
-def pad_examples(sequences: Ragged, rows: Ints, positions: Ints, length: int) -> Batch:
+def pad_examples(
+    sequences: Ragged,
+    rows: Ints,
+    positions: Ints,
+    length: int,
+    history_lengths: Ints | None = None,
+) -> Batch:
     """Return the examples with targets at `positions` (B,) of `rows` (B,); L is `length`.
 
-    Spec: data. The history is the last `length` items before the position. An earlier occurrence
-    of the target stays in the history.
+    Spec: data. The history is the last `length` of the first `history_lengths` (B,) items of the
+    row; None: of the items before the position. An earlier occurrence of the target stays in it.
     Errors: `ShapeError` for a position outside its row, `ConfigError` for a length below 1.
     """
     outside = (positions < 0) | (positions >= sequences.lengths[rows])
     if outside.any():
         first = int(np.argmax(outside))
         raise ShapeError(say("position", "a position inside its row", int(positions[first])))
-    stops = sequences.offsets[rows] + positions
-    history, mask = _pad_windows(sequences.values, stops, positions, length)  # data-R49
-    return Batch(history, mask, sequences.values[stops])  # data-R39
+    starts = sequences.offsets[rows]
+    available = positions if history_lengths is None else history_lengths
+    history, mask = _pad_windows(
+        sequences.values, starts + available, available, length
+    )  # data-R49
+    return Batch(history, mask, sequences.values[starts + positions])  # data-R39
 
 
 def pad_histories(histories: Ragged, length: int) -> tuple[Ints, Bools]:

@@ -14,20 +14,25 @@ class TrainingExamples:
     Spec: data. Source: paper, eq. 11 (which names no distribution); ComiRec for `by="user"`.
     `by="interaction"` draws every cut with equal probability. `by="user"` draws a user, then one of
     the user's cuts. Differs: the smallest p is 1; in ComiRec's code it is 4.
-    Errors: `ConfigError` for another `by`, `DataError` if no sequence has two interactions.
+    history_lengths (E,): number of items in the history of each target, non-decreasing in a row;
+    None: all items before it.
+    Errors: `ConfigError` for another `by`, `DataError` if no target has a history.
     """
 
-    def __init__(self, sequences: Ragged, *, by: str = "interaction") -> None:
+    def __init__(
+        self, sequences: Ragged, *, by: str = "interaction", history_lengths: Ints | None = None
+    ) -> None:
         if by not in ("interaction", "user"):
             raise ConfigError(say("target_sampling", "interaction or user", repr(by)))
         self.sequences = sequences
         self.by = by
+        self.history_lengths = positions(sequences) if history_lengths is None else history_lengths
         # (R,) cuts of each row; a target has at least one item before it, data-R39
-        self._cuts = np.maximum(sequences.lengths - 1, 0)
+        self._cuts = sequences.where(self.history_lengths >= 1).lengths
         self._ends = np.cumsum(self._cuts)  # (R,) cumulative over all rows
         self._rows = np.flatnonzero(self._cuts)  # rows with at least one cut
         if not len(self._rows):
-            expected = "a sequence of at least two interactions"
+            expected = "at least two interactions in a sequence; two baskets, with basket_histories"
             raise DataError(say("training examples", expected, "none", "use a longer log"))
 
     def __len__(self) -> int:
@@ -42,20 +47,25 @@ class TrainingExamples:
         else:
             row = self._rows[rng.integers(len(self._rows), size=size)]  # data-R41
             nth = rng.integers(self._cuts[row])
-        return row.astype(np.int64), nth + 1
+        first = self.sequences.lengths[row] - self._cuts[row]
+        return row.astype(np.int64), first + nth
 
     def target_probability(self, items: int) -> Floats:
         """Return the exact probability (N,) of each of `items` items to be the target of a draw."""
         sequences = self.sequences
         row = np.repeat(np.arange(len(sequences)), sequences.lengths)
-        position = np.arange(len(row)) - sequences.offsets[row]
-        is_cut = position >= 1
+        is_cut = self.history_lengths >= 1
         if self.by == "interaction":
             weight = np.full(len(row), 1 / len(self))
         else:
             weight = 1 / (len(self._rows) * np.maximum(self._cuts, 1)[row])
         chance = np.bincount(sequences.values[is_cut], weight[is_cut], minlength=items)
         return chance.astype(np.float64)  # data-R43
+
+
+def positions(sequences: Ragged) -> Ints:
+    """Return the position (E,) of each interaction in its row."""
+    return np.arange(len(sequences.values)) - np.repeat(sequences.offsets[:-1], sequences.lengths)
 
 
 def count_items(sequences: Ragged, items: int) -> Ints:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+MANY_REPEATS = 0.5  # of the interactions: most next items are seen items
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -104,3 +106,12 @@ class InteractionLog:
     def num_used_items(self) -> int:
         """The number of items with an interaction. They have the first dense ids (data-R84)."""
         return int(self.interactions.values.max(initial=-1)) + 1
+
+    @property
+    def repeat_share(self) -> float:
+        """The share of interactions with an item that the user has had before, from the notes."""
+        return self.notes.get("repeats", 0) / max(1, len(self.interactions.values))
+
+    def excludes_seen(self, requested: bool | None) -> bool:
+        """Return whether lists exclude seen items; None: unless half of the log are repeats."""
+        return self.repeat_share < MANY_REPEATS if requested is None else requested  # data-R99

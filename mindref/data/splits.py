@@ -77,16 +77,36 @@ def split_last_basket(log: InteractionLog) -> Split:
     Errors: `DataError` for a log without times or without a basket of several interactions, or if
     no user has enough baskets.
     """
-    rows, got = log.interactions, "no times"
-    is_start = np.ones(len(rows.values), dtype=bool)
-    if log.times is not None:
-        got = "times that are all different"
-        is_start[1:] = np.diff(log.times) != 0
-        is_start[rows.offsets[:-1][rows.lengths > 0]] = True
+    is_start = is_basket_start(log)
     if is_start.all():  # data-R97
         expected = "at least two interactions of a user at one time, which are a basket"
+        got = "no times" if log.times is None else "times that are all different"
         raise DataError(say("last_basket", expected, got, "use leave_last_out"))
-    return _split_last(rows, is_start, "baskets", "last_basket")
+    return _split_last(log.interactions, is_start, "baskets", "last_basket")
+
+
+def is_basket_start(log: InteractionLog) -> npt.NDArray[np.bool_]:
+    """Return which interactions (E,) are the first of the user at their time.
+
+    Without times, all are.
+    """
+    rows = log.interactions
+    is_start = np.ones(len(rows.values), dtype=bool)
+    if log.times is not None:
+        is_start[1:] = np.diff(log.times) != 0
+        is_start[rows.offsets[:-1][rows.lengths > 0]] = True
+    return is_start
+
+
+def count_before_baskets(log: InteractionLog) -> Ragged:
+    """Return, for each interaction, the number of interactions of its user at earlier times.
+
+    Without times, all interactions before it are counted.
+    """
+    rows = log.interactions
+    starts = np.where(is_basket_start(log), np.arange(len(rows.values)), 0)
+    users = np.repeat(rows.offsets[:-1], rows.lengths)
+    return Ragged(rows.offsets, np.maximum.accumulate(starts) - users)
 
 
 def split_paper(log: InteractionLog, rng: np.random.Generator) -> Split:

@@ -66,12 +66,12 @@ class ExperimentRuns:
         loaded: LoadedLog,
         protocol: str,
         *,
-        exclude_seen: bool = True,
+        exclude_seen: bool | None = True,
         device: str = "cpu",
         listener: RunListener | None = None,
     ) -> None:
         self.source, self.loaded, self.protocol = source, loaded, protocol
-        self.exclude_seen, self.device = exclude_seen, device
+        self.exclude_seen, self.device = loaded.log.excludes_seen(exclude_seen), device
         self.listener = listener or RunListener()
         self.log = fingerprint(loaded.log)
         self.total = 0  # planned runs

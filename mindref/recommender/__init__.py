@@ -145,7 +145,7 @@ class Recommender:
         *,
         split: str | None = None,
         run: str | Path | None = None,
-        exclude_seen: bool = True,
+        exclude_seen: bool | None = None,
         device: str = "cpu",
         start_from: str | Path | Recommender | None = None,
         callbacks: Sequence[object] = (),
@@ -163,6 +163,8 @@ class Recommender:
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
         `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
         `min_item_interactions` and `min_item_users`.
+        exclude_seen: whether lists exclude the items of the history; None: as in `start_from`, or
+        unless half of the interactions repeat an item of the user.
         run: a new run directory. device: cpu, cuda or auto. BLAS has one thread during the call;
         with other backends than numba, OPENBLAS_NUM_THREADS threads.
         callbacks: objects with methods of `mindref.recommender.callbacks.Callback`.
@@ -175,6 +177,8 @@ class Recommender:
         preset = settings.pop("preset")
         name = type(self).__name__
         config, split = plan_fit(preset, settings, split, start, estimator=name)
+        if start is not None and exclude_seen is None:
+            exclude_seen = bool(start.served.facts["exclude_seen"])
         source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen, protocol=split)
         plan = TrainingPlan(

@@ -172,10 +172,11 @@ def check_callback(callback: object) -> None:
         raise ConfigError(say("callbacks", f"objects with {' or '.join(EVENTS)}", name))
 
 
-def log_reading(log: InteractionLog, *, exclude_seen: bool, protocol: str) -> None:
+def log_reading(log: InteractionLog, *, exclude_seen: bool | None, protocol: str) -> None:
     """Log how much was read; as warnings, every damaged line and the hints.
 
-    exclude_seen: whether top-n lists exclude the items of the history. protocol: of the split.
+    exclude_seen: whether top-n lists exclude the items of the history; None: as the log suggests.
+    protocol: of the split.
     """
     counts = len(log.user_ids), len(log.item_ids), len(log.interactions.values)
     logger.info("read %s users, %s items, %s interactions", *(f"{n:,}" for n in counts))

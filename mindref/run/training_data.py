@@ -10,7 +10,7 @@ from mindref.config import Config
 from mindref.data.examples import count_items
 from mindref.data.log import Ints
 from mindref.data.rng import make_rng
-from mindref.data.splits import EvaluationCases, Split, make_split
+from mindref.data.splits import EvaluationCases, Split, count_before_baskets, make_split
 from mindref.models import features
 from mindref.models.features import Vocabulary
 from mindref.models.parameters import Sizes
@@ -34,6 +34,11 @@ def prepare_training(loaded: LoadedLog, protocol: str, config: Config) -> Prepar
     split = make_split(protocol, log, make_rng(config.seed, "split"))
     vocabulary = features.user_vocabulary(log, config)
     catalogue, item_rows = features.item_catalogue(log, config)
+    history_lengths = None
+    if config.basket_histories:  # data-R98; a training sequence is the begin of its row of the log
+        counts = count_before_baskets(log)
+        starts = np.zeros_like(split.train_users)
+        history_lengths = counts.slice(split.train_users, starts, split.train.lengths).values
     task = Task(
         split.train,
         features.user_profiles(log, vocabulary, split.train_users),  # model-R30
@@ -45,6 +50,7 @@ def prepare_training(loaded: LoadedLog, protocol: str, config: Config) -> Prepar
             profile_features=len(vocabulary.values),
             users=len(split.train),
         ),
+        history_lengths=history_lengths,
     )
     return PreparedLog(loaded, split, task, vocabulary, count_items(split.train, len(log.item_ids)))
 

@@ -35,6 +35,7 @@ class Task(NamedTuple):
     catalogue: Catalogue
     sizes: Sizes
     candidates: Candidates | None = None  # only for a reranker
+    history_lengths: Ints | None = None  # (E,) of each target in sequences; None: all items before
 
 
 class BatchLoader:
@@ -48,7 +49,8 @@ class BatchLoader:
 
     def make_examples(self) -> TrainingExamples:
         """Return the examples of the training sequences."""
-        return TrainingExamples(self.task.sequences, by=self.config.target_sampling)
+        task, by = self.task, self.config.target_sampling
+        return TrainingExamples(task.sequences, by=by, history_lengths=task.history_lengths)
 
     def make_negatives(self) -> None:
         """Prepare the sampler of negatives and the table of fixed initial logits."""
@@ -76,12 +78,17 @@ class BatchLoader:
         rng = make_rng(self.config.seed, "batch", step)  # din-R17
         return rng, *self.examples.draw(rng, self.config.batch)
 
+    def history_lengths(self, rows: Ints, positions: Ints) -> Ints:
+        """Return the number of items in the history of each example (B,)."""
+        return self.examples.history_lengths[self.task.sequences.offsets[rows] + positions]
+
     def batch(self, step: int) -> Any:
         """Return the batch of a step: a mind.Batch, or the batch type of the family."""
         config = self.config
         rng, rows, positions = self.draw_examples(step)
         length = self.family.history_length(config)
-        laid = pad_examples(self.task.sequences, rows, positions, length)
+        available = self.history_lengths(rows, positions)
+        laid = pad_examples(self.task.sequences, rows, positions, length, available)
         drawn_set = self.sampler.draw(rng, laid.target)
         if self.keyed is not None:
             logits = history_logits(self.keyed, laid.history)
@@ -124,7 +131,7 @@ class RerankBatchLoader(BatchLoader):
 
     def make_examples(self) -> TrainingExamples:
         """Return the examples of the training sequences."""
-        return TrainingExamples(self.task.sequences)
+        return TrainingExamples(self.task.sequences, history_lengths=self.task.history_lengths)
 
     def make_negatives(self) -> None:
         """Make the sampler. Raises ConfigError if `recalled_negatives` is too large."""
@@ -143,8 +150,9 @@ class RerankBatchLoader(BatchLoader):
         rng, rows, positions = self.draw_examples(step)
         task = self.task
         assert task.candidates is not None  # RerankTrainer sets it
-        laid = pad_examples(task.sequences, rows, positions, config.window)
-        before = task.sequences.slice(rows, np.zeros_like(positions), positions)
+        available = self.history_lengths(rows, positions)
+        laid = pad_examples(task.sequences, rows, positions, config.window, available)
+        before = task.sequences.slice(rows, np.zeros_like(available), available)
         profiles = task.profiles[rows]
         listed = task.candidates(before, profiles, config.candidates)  # din-R15
         hard = draw_without_replacement(rng, listed, config.recalled_negatives)

@@ -53,14 +53,16 @@ def test_predictions_equal_the_recall_lists(cli, trained_run, tmp_path):
     assert [int(line[4]) for line in lines[1:6]] == [x.interest for x in expected]
 
 
-@pytest.mark.rules("data-R95", "data-R97")
+@pytest.mark.rules("data-R95", "data-R97", "data-R98", "data-R99")
 def test_all_items_of_the_last_basket_are_targets(cli, tmp_path):
     """Each user buys the same two items four times, and a popular item between."""
     bought = [(u, f"{u}-{i}", t) for u in range(20) for t in (1, 3, 5, 7) for i in range(2)]
     rows = [f"{u},{item},{t}" for u, item, t in [*bought, *((u, "x", 4) for u in range(20))]]
     data, run = write_log(tmp_path / "log.csv", rows), tmp_path / "run"
-    words = ["--split", "last_basket", "--include-seen", "--out", run]
+    words = ["--split", "last_basket", "--out", run]
     result = cli.succeed("train", "--data", data, *words, *options(backend="numpy", interests=2))
+    assert "67% of the interactions repeat an item of the user, so lists include" in result.err
+    assert json.loads((run / "config.json").read_text())["settings"]["basket_histories"]
     assert "40 targets in 20 cases: 2.0 in a case on average\n" in result.out
     report = cli.json("evaluate", run, "--at", "2")
     assert (report["cases"], report["targets"]) == (20, 40)

@@ -178,9 +178,22 @@ def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     assert log.notes["repeats"] == 2
     (line,) = command_hints(log)
     assert re.match("40% of the interactions repeat an item.*; consider --include-seen$", line)
+    (line,) = reading_hints(log, exclude_seen=None, protocol="leave_last_out", is_command=True)
+    assert line.endswith("; consider --include-seen")
     few = table(tmp_path, ["u,a,1", *[f"u,i{i},{i}" for i in range(9)], "u,a,99"])
     hints = command_hints(few)
     assert (few.notes["repeats"], hints) == (1, [])
+
+
+@pytest.mark.rules("data-R99")
+def test_lists_include_seen_items_if_half_of_the_interactions_are_repeats(tmp_path):
+    log = table(tmp_path, ["u,a,1", "u,b,2", "u,a,3", "v,a,3", "v,a,4", "v,a,5"])
+    assert [log.excludes_seen(x) for x in (None, True, False)] == [False, True, False]
+    options = {"protocol": "leave_last_out", "is_command": False}
+    (line,) = reading_hints(log, exclude_seen=None, **options)
+    assert re.match("50% .*, so lists include seen items; exclude_seen=True excludes them$", line)
+    assert reading_hints(log, exclude_seen=False, **options) == []
+    assert table(tmp_path, ["u,a,1", "u,b,2", "u,a,3"]).excludes_seen(None)
 
 
 RATED = ["user,item,time,rating", *(f"u,i{i},{i},{i}" for i in range(1, 6))]

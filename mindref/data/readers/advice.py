@@ -146,11 +146,12 @@ def time_hints(log: InteractionLog, argument: str = "time_format='ms'") -> list[
 
 
 def reading_hints(
-    log: InteractionLog, *, exclude_seen: bool, protocol: str, is_command: bool
+    log: InteractionLog, *, exclude_seen: bool | None, protocol: str, is_command: bool
 ) -> list[str]:
     """Return all hints of a log, one line each.
 
-    exclude_seen: top-n lists exclude the items of the history. protocol: of the split.
+    exclude_seen: top-n lists exclude the items of the history; None: as the log suggests.
+    protocol: of the split.
     is_command: the lines name options of the command, else arguments of `fit`.
     """
     hints = list(log.hints)
@@ -160,10 +161,13 @@ def reading_hints(
         fact = f"{lengths.max() / total:.0%} of the interactions have the user {user}"
         advice = "if it stands for unknown users, name another column with {}"
         hints.append(Hint(fact, "--user", "user", advice))
-    repeats = log.notes.get("repeats", 0)
-    if exclude_seen and repeats >= REPEAT_SHARE * total:
-        share = f"{repeats / total:.0%} of the interactions"
-        fact = f"{share} repeat an item of the user, but lists exclude seen items"
+    repeats = f"{log.repeat_share:.0%} of the interactions repeat an item of the user"
+    if not log.excludes_seen(exclude_seen):
+        if exclude_seen is None:
+            fact, advice = f"{repeats}, so lists include seen items", "{} excludes them"
+            hints.append(Hint(fact, "--exclude-seen", "exclude_seen=True", advice))
+    elif log.repeat_share >= REPEAT_SHARE:
+        fact = f"{repeats}, but lists exclude seen items"
         hints.append(Hint(fact, "--include-seen", "exclude_seen=False"))
     num_baskets = total - log.notes.get("ties", 0)
     if (

@@ -19,7 +19,12 @@ from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
-from mindref.presets import PRESETS, default_protocol, preset_or_default
+from mindref.presets import (
+    PRESETS,
+    SETTINGS_BY_PROTOCOL,
+    default_protocol,
+    preset_or_default,
+)
 from mindref.process.memory import usable_memory
 from mindref.recommender.held_out import check_start_split
 from mindref.recommender.training.memory_estimate import check_training_memory, count_parameters
@@ -48,7 +53,7 @@ class TrainingPlan:
     config: Config
     source: Source
     protocol: str
-    exclude_seen: bool = True
+    exclude_seen: bool | None = True  # None: as the log suggests, data-R99
     start: WarmStart | None = None
     run: Path | None = None  # run directory to create; None: results stay in memory
     device: str = "cpu"
@@ -118,9 +123,8 @@ def fit_to_log(config: Config, prepared: PreparedLog) -> Config:
 
 
 def config_of_split(preset: str, changes: Mapping[str, object], protocol: str) -> Config:
-    """Return a preset with changes; without validation data, no patience of the preset."""
-    of_split = {"patience": 0} if protocol == NO_SPLIT else {}  # model-R49
-    return Config.of(preset, {**of_split, **changes})
+    """Return a preset with changes, and with the settings of the protocol that are not given."""
+    return Config.of(preset, {**SETTINGS_BY_PROTOCOL.get(protocol, {}), **changes})
 
 
 def plan_training(
@@ -145,8 +149,7 @@ def plan_training(
         config = config_of_split(name, changes, protocol)
         check_without_validation(protocol, config, has_steps="steps" in changes)
         source = Source.of(data, reading)
-        exclude = exclude_seen is not False
-        return TrainingPlan(config, source, protocol, exclude_seen=exclude, preset=name)
+        return TrainingPlan(config, source, protocol, exclude_seen=exclude_seen, preset=name)
     option = "--start-from" if steps_of is None else "--steps-of"
     if preset is not None:
         todo = "the settings are those of the run"

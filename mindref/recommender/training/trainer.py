@@ -333,6 +333,7 @@ class Trainer(TrainingRun):
         """
         config = plan.config
         self.plan, self.backend_name = plan, config.backend
+        self.exclude_seen = loaded.log.excludes_seen(plan.exclude_seen)
         # of a warm start: run, digest and step of its model
         self.start_facts: dict[str, Any] = plan.resumed.get("start_from", {})
 
@@ -371,7 +372,7 @@ class Trainer(TrainingRun):
         profiles = features.user_profiles(log, self.prepared.vocabulary, cases.users)
         tied = tied_targets(log, cases)
         counts, train = self.prepared.counts, self.prepared.split.train
-        seen = self.plan.exclude_seen
+        seen = self.exclude_seen
         return EvaluationSet(cases, profiles, counts, train, exclude_seen=seen, tied=tied)
 
     def facts(self) -> dict[str, object]:
@@ -381,7 +382,7 @@ class Trainer(TrainingRun):
         return {
             "source": self.plan.source.to_dict(),
             "protocol": self.plan.protocol,
-            "exclude_seen": self.plan.exclude_seen,
+            "exclude_seen": self.exclude_seen,
             "threads": common["threads"],
             "processes": self.ranks.world,  # the number changes rounding
             "log": common["log"],
@@ -450,7 +451,7 @@ class Trainer(TrainingRun):
         if self.own_counts is not None:
             words["own_counts"] = self.own_counts._asdict()
         words["notes"][NOT_SAMPLED] = len(test.users) - len(evaluated.cases.users)
-        words |= {"exclude_seen": self.plan.exclude_seen, **self.ending()}
+        words |= {"exclude_seen": self.exclude_seen, **self.ending()}
         words |= {"best_step": self.state.best_step, "validations": validations}
         words["warnings"] = self.warnings
         return self.save_report(words)
