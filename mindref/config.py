@@ -19,7 +19,6 @@ from mindref.presets import PRESETS
 from mindref.settings import (
     COMPUTED,
     MAX_STEPS,
-    REMOVED,
     check_exclusive,
     check_names,
     choice_setting,
@@ -276,7 +275,7 @@ class Config:
         Such a default may have changed since the file was written, without effect on the run.
         """
         used = known_settings(settings.get("model", cls.model))
-        foreign = ({x.name for x in dataclasses.fields(cls)} - used) | REMOVED
+        foreign = {x.name for x in dataclasses.fields(cls)} - used
         return cls.of("mind", base={k: x for k, x in settings.items() if k not in foreign})
 
     @property

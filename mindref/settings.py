@@ -37,8 +37,6 @@ def free_setting(default: Value, text: str) -> Value:
 LAYER_SETTINGS = ("hidden", "attention_hidden")
 MAX_LAYERS, MAX_LAYER_WIDTH = 64, 65_536
 MAX_STEPS = 1_000_000_000
-REMOVED = frozenset({"time_limit"})
-"""Settings of earlier versions. They are ignored in the file of a run."""
 
 
 def coerce_fields(settings: Any) -> Iterator[tuple[dataclasses.Field[Any], Any]]:

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from mindref.errors import ConfigError, say
 from mindref.settings import (
     MAX_STEPS,
-    REMOVED,
     check_names,
     choice_setting,
     coerce_fields,
@@ -89,8 +88,7 @@ class DinConfig:
     @classmethod
     def restored(cls, settings: Mapping[str, Any]) -> DinConfig:
         """Return the settings of a file. Raises ConfigError for an unknown name."""
-        ignored = {"model", *REMOVED}
-        return cls.of({name: value for name, value in settings.items() if name not in ignored})
+        return cls.of({name: value for name, value in settings.items() if name != "model"})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, the name of the family first."""
