@@ -328,8 +328,8 @@ index_option = click.option(
     metavar="KIND",
     default="auto",
     show_default=True,
-    help="Search index: auto, exact, annoy, faiss-flat or faiss-ivf. auto uses exact search on"
-    " small catalogues and the fastest accurate kind, by measurement, on large ones.",
+    help="Search index: auto, exact, annoy or faiss-ivf. auto uses exact search on small"
+    " catalogues and the fastest accurate kind, by measurement, on large ones.",
 )
 only_option = click.option(
     "--only", type=FILE, metavar="FILE", help="Recommend only the items of FILE."

@@ -126,16 +126,14 @@ def probe_backend(name: str) -> Finding:
 
 
 def probe_index(kind: str) -> Finding:
-    """Load a kind of index, which tests itself; return its version and whether `auto` tries it."""
+    """Load a kind of index, which tests itself; return its version."""
     from mindref.recall import registry
 
     row = registry.describe_plugin(kind)
     if not row["usable"]:
         reason = " ".join(row["reason"].split())
         return Finding.of(f"not usable: {reason}", f"exact search is used instead; {row['hint']}")
-    when = "only on request" if row["order"] is None else "tried by auto"
-    facts = {"version": row["version"], "order": row["order"]}
-    return Finding.of(f"{row['version'] or 'built in'}, {when}", "", facts)
+    return Finding.of(row["version"], "", {"version": row["version"], "order": row["order"]})
 
 
 PROBES: dict[str, tuple[Callable[..., Finding], str]] = {

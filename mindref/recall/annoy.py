@@ -46,7 +46,7 @@ class Annoy:
     """The plugin. The number of visited nodes is proportional to the effort and to n."""
 
     name = "annoy"
-    order: int | None = 2
+    order = 2
     hint = f"install another build: {compile_library('annoy', 'annoy-mm')}"
 
     def failure(self) -> str | None:

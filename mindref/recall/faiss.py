@@ -1,4 +1,4 @@
-"""Index kinds `faiss-flat` and `faiss-ivf`: search by inner product with faiss.
+"""Index kind `faiss-ivf`: approximate search by inner product in faiss's inverted lists.
 
 Spec: specs/recall.md, recall-R34. Source: Johnson, Douze, Jegou 2019 (billion-scale similarity
 search); faiss-cpu, the extra `faiss`.
@@ -18,7 +18,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from mindref.recall.exact import SPARE, run_slices, search_top_n
+from mindref.recall.exact import run_slices, search_top_n
 from mindref.recall.index import EFFORT_ITEMS
 from mindref.shapes import Array, Ints
 
@@ -38,10 +38,11 @@ def single_openmp_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-class FaissPlugin:
-    """Members of both kinds."""
+class Ivf:
+    """The plugin: items in inverted lists around centres; a query searches some lists."""
 
-    order: int | None = None
+    name = "faiss-ivf"
+    order = 1
 
     def failure(self) -> str | None:
         """Return None: every index is probed after building."""
@@ -50,62 +51,6 @@ class FaissPlugin:
     def version(self) -> str:
         """Return the version of the installed faiss."""
         return f"faiss {faiss.__version__}"  # pip and conda packages have different names
-
-
-class FaissStructure:
-    """A faiss index."""
-
-    def __init__(self, index: Any) -> None:
-        self.index = index
-
-    def save(self, path: Path) -> None:
-        """Write it to a file."""
-        faiss.write_index(self.index, os.fspath(path))
-
-
-class Flat(FaissPlugin):
-    """The plugin that compares a query with every item."""
-
-    name = "faiss-flat"
-
-    def build(self, items: Array, *, seed: int) -> FlatStructure:
-        """Return a faiss copy of the items (N, D)."""
-        index = faiss.IndexFlatIP(items.shape[1])
-        with single_openmp_thread():
-            index.add(as_float32(items))
-        return FlatStructure(index)
-
-    def load(self, path: Path, dim: int, count: int) -> FlatStructure:
-        """Map a file."""
-        return FlatStructure(map_index(path, faiss.IO_FLAG_MMAP_IFC, faiss.IndexFlatIP, dim, count))
-
-
-class FlatStructure(FaissStructure):
-    """All items. The effort has no effect."""
-
-    min_effort = max_effort = 1
-
-    def candidates(self, queries: Array, n: int, effort: int) -> Ints:
-        """Return the top n + SPARE ids of each query (Q, D).
-
-        SPARE: the last bits of a product depend on the shape of the matrix product.
-        """
-        num_ids = min(n + SPARE, self.index.ntotal)
-        ids = np.full((len(queries), num_ids), -1)
-
-        def search_rows(rows: slice) -> None:
-            with single_openmp_thread():
-                ids[rows] = self.index.search(as_float32(queries[rows]), num_ids)[1]
-
-        run_slices(search_rows, len(queries), QUERIES_PER_TASK)
-        return ids
-
-
-class Ivf(FaissPlugin):
-    """The plugin with inverted lists of items around centres; a query searches some lists."""
-
-    name = "faiss-ivf"
-    order = 1
 
     def build(self, items: Array, *, seed: int) -> IvfStructure:
         """Return the items (N, D) in about 4 sqrt(N) inverted lists, by k-means with this seed."""
@@ -122,14 +67,14 @@ class Ivf(FaissPlugin):
 
     def load(self, path: Path, dim: int, count: int) -> IvfStructure:
         """Map a file. The lists stay on disk until a query reads them."""
-        return IvfStructure(map_index(path, faiss.IO_FLAG_MMAP, faiss.IndexIVFFlat, dim, count))
+        return IvfStructure(map_index(path, dim, count))
 
 
-class IvfStructure(FaissStructure):
+class IvfStructure:
     """Items in inverted lists. Effort: number of lists to search for 50 items."""
 
     def __init__(self, index: Any) -> None:
-        super().__init__(index)
+        self.index = index
         self.min_effort, self.max_effort = min(8, index.nlist), index.nlist
         self.centres = index.quantizer.reconstruct_n(0, index.nlist)  # (lists, D)
 
@@ -164,13 +109,17 @@ class IvfStructure(FaissStructure):
         self.index.search_preassigned_c(len(queries), query, n, *pointers, False, parameters, None)
         return ids
 
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+        faiss.write_index(self.index, os.fspath(path))
 
-def map_index(path: Path, flags: int, index_class: type, dim: int, count: int) -> Any:
+
+def map_index(path: Path, dim: int, count: int) -> Any:
     """Return the memory-mapped index of a file. Raises ValueError for another index."""
-    index = faiss.read_index(os.fspath(path), flags)
-    if not isinstance(index, index_class) or (index.d, index.ntotal) != (dim, count):
+    index = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP)
+    if not isinstance(index, faiss.IndexIVFFlat) or (index.d, index.ntotal) != (dim, count):
         got = f"{type(index).__name__} of {index.ntotal} items of width {index.d}"
-        raise ValueError(f"{got}, not {index_class.__name__} of {count} of width {dim}")
+        raise ValueError(f"{got}, not IndexIVFFlat of {count} of width {dim}")
     return index
 
 

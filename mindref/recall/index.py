@@ -74,7 +74,7 @@ class Plugin(Protocol):
     """A kind of index. The module of the plugin may import its library."""
 
     name: str  # of the kind
-    order: int | None  # `auto` tries the lowest order first; None: only if requested by name
+    order: int  # `auto` tries the lowest order first
 
     def failure(self) -> str | None:
         """Return why the plugin is unusable on this machine, in a few words, or None."""

@@ -18,7 +18,6 @@ BUILT_IN = ("auto", "exact")
 
 PLUGINS = {
     "annoy": "mindref.recall.annoy:Annoy",
-    "faiss-flat": "mindref.recall.faiss:Flat",
     "faiss-ivf": "mindref.recall.faiss:Ivf",
 }
 """Kind -> class. The extra that installs the library has the first part of the name."""
@@ -106,5 +105,4 @@ def auto_plugins() -> tuple[list[Plugin], list[str]]:
             if isinstance(cause, ModuleNotFoundError):
                 line = f"{cause.name} is not installed ({install_command(kind)})"
             broken.append(line)
-    tried = [plugin for plugin in plugins if plugin.order is not None]
-    return sorted(tried, key=lambda plugin: (plugin.order, plugin.name)), [*dict.fromkeys(broken)]
+    return sorted(plugins, key=lambda plugin: (plugin.order, plugin.name)), broken

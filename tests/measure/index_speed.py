@@ -31,7 +31,7 @@ from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving.served_model import ServedModel
 
 WIDTH, INTERESTS, TOP, SEEN, USERS = 64, 4, 100, 50, 1024
-KINDS = ("annoy", "faiss-flat", "faiss-ivf")
+KINDS = ("annoy", "faiss-ivf")
 
 
 class SearchWorkload(NamedTuple):

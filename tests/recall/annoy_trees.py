@@ -13,7 +13,7 @@ from mindref.shapes import Array
 
 NO_ANNOY = "the package annoy or annoy-mm is not installed"
 needs_annoy = pytest.mark.skipif(find_spec("annoy") is None, reason=NO_ANNOY)
-INDEX = "annoy" if find_spec("annoy") else "faiss-flat"
+INDEX = "annoy" if find_spec("annoy") else "faiss-ivf"
 """The kind of index of tests that work with any plugin."""
 
 

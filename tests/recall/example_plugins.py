@@ -15,7 +15,7 @@ class Half:
     """Finds the best of every second item, or of all items with an effort of two."""
 
     name = "half"
-    order: int | None = None
+    order = 5
     broken: str | None = None
     asked: list[Any] = []  # noqa: RUF012  # queries, n, effort
 
@@ -52,7 +52,7 @@ class Structure:
             np.save(stream, self.items)
 
 
-def plugin(name: str, order: Any = None, **members: Any) -> type[Half]:
+def plugin(name: str, order: int = Half.order, **members: Any) -> type[Half]:
     """Return a plugin of this name with other members."""
     return type(name.title(), (Half,), {"name": name, "order": order, **members})
 

@@ -1,4 +1,4 @@
-"""faiss: flat and inverted lists, by inner product, for any batch, and mapped from a file."""
+"""faiss: inverted lists, by inner product, for any batch, and mapped from a file."""
 
 import sys
 from importlib import metadata
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import BackendError
-from mindref.recall import ExactIndex, build_index, nearest_items, open_index, registry
+from mindref.recall import build_index, nearest_items, open_index, registry
 from mindref.recall.build import BuildRequest, write_plugin_index
 from tests.recall.annoy_trees import vectors
 from tests.recall.example_plugins import measure_small_catalogues
@@ -19,16 +19,6 @@ faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `
 
 def built(folder, kind, items, **more):
     return build_index(items, QUERIES, directory=folder, kind=kind, **more)
-
-
-@pytest.mark.rules("recall-R13", "recall-R6")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_flat_search_is_exact_search(tmp_path, dtype):
-    items, queries = vectors(900).astype(dtype), vectors(70, seed=4).astype(dtype)
-    items[100:110] = items[7]  # ties
-    index = build_index(items, QUERIES.astype(dtype), directory=tmp_path, kind="faiss-flat")
-    truth = nearest_items(ExactIndex(items), queries, 40)
-    np.testing.assert_equal(nearest_items(index, queries, 40), truth)
 
 
 @pytest.mark.rules("recall-R34", "recall-R6")
@@ -79,10 +69,10 @@ def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path):
 def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path):
     """An index file of other items with a valid manifest, as a bug of mindref could write it."""
     items = vectors(300)
-    other = built(tmp_path, "faiss-flat", vectors(299))
+    other = built(tmp_path, "faiss-ivf", vectors(299))
     order = BuildRequest(tmp_path, items, QUERIES, interests=1, seed=0)
-    write_plugin_index(order, registry.load_plugin("faiss-flat"), other, {})
-    with pytest.raises(BackendError, match=r"IndexFlatIP of 299 .*; remove the index folder"):
+    write_plugin_index(order, registry.load_plugin("faiss-ivf"), other, {})
+    with pytest.raises(BackendError, match=r"IndexIVFFlat of 299 .*; remove the index folder"):
         open_index(tmp_path, items)
 
 

@@ -30,7 +30,7 @@ def test_kinds_are_listed_without_importing_a_plugin():
         "print([m for m in sys.modules if m in ('annoy', 'faiss') or 'recall.annoy' in m])"
     )
     kinds, imported = output.splitlines()
-    assert kinds.startswith("['auto', 'exact', 'annoy', 'faiss-flat', 'faiss-ivf'")
+    assert kinds.startswith("['auto', 'exact', 'annoy', 'faiss-ivf'")
     assert imported == "[]"
 
 
@@ -120,7 +120,7 @@ def test_an_error_of_a_plugin_after_building_names_the_plugin(tmp_path, monkeypa
 
 @pytest.mark.rules("recall-R23", "recall-R33")
 def test_auto_chooses_the_first_plugin_in_order_that_is_good_enough(tmp_path, monkeypatch):
-    install(monkeypatch, late=plugin("late", 9), early=plugin("early", 0), half=Half)
+    install(monkeypatch, late=plugin("late", 9), early=plugin("early", 0))
     for took, recall, kind in (
         ({"exact": 1.0, "early": 0.5, "late": 0.1}, 0.95, "early"),
         ({"exact": 1.0, "early": 2.0, "late": 0.1}, 0.99, "late"),
@@ -222,7 +222,7 @@ def test_an_unusable_plugin_has_a_reason(monkeypatch):
     row = registry.describe_plugin("missing")
     assert not row["usable"]
     assert "expected an answer when importing it, got ModuleNotFoundError: No mod" in row["reason"]
-    usable = {"name": "half", "usable": True, "version": "half 1", "order": None}
+    usable = {"name": "half", "usable": True, "version": "half 1", "order": 5}
     assert registry.describe_plugin("half") == usable
     monkeypatch.setattr(Half, "broken", "it is Monday")
     assert registry.describe_plugin("half")["reason"] == "it is Monday"

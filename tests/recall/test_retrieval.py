@@ -6,14 +6,7 @@ from scipy import sparse
 
 from mindref.data.log import Ragged
 from mindref.errors import DataError, ShapeError
-from mindref.recall import (
-    ExactIndex,
-    build_index,
-    merge_lists,
-    nearest_items,
-    retrieval,
-    retrieve_top_n,
-)
+from mindref.recall import ExactIndex, merge_lists, nearest_items, retrieval, retrieve_top_n
 from mindref.recall.exact import search_top_n, unite_lists
 from mindref.recall.retrieval import AllowLists, ItemFilter, ListSearch, list_length
 from tests.recall.annoy_trees import index_of, vectors
@@ -181,14 +174,10 @@ def test_exact_lists_equal_brute_force(score):
 @pytest.mark.rules(
     "recall-R13", "recall-R19", "recall-R42", "recall-R43", "recall-R44", "recall-R45"
 )
-@pytest.mark.parametrize("kind", ["annoy", "faiss-flat"])
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_lists_of_an_index_equal_brute_force(kind, score, tmp_path):
+def test_lists_of_an_index_equal_brute_force(score):
     items = vectors(600, seed=3)
-    index = index_of(items) if kind == "annoy" else None
-    if index is None:
-        pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
-        index = build_index(items, items[:20], directory=tmp_path, kind=kind)
+    index = index_of(items)
     for seed, share in enumerate([None, 0.05, 0.3, 0.5, 0.97]):
         for per_interest in (None, 4):
             rng = np.random.default_rng(seed)

@@ -44,9 +44,7 @@ def test_many_threads_get_the_results_of_one(run, threads, monkeypatch):
 
 
 @pytest.mark.rules("recall-R41")
-@pytest.mark.parametrize(
-    "kind", ["exact", pytest.param("annoy", marks=needs_annoy), "faiss-flat", "faiss-ivf"]
-)
+@pytest.mark.parametrize("kind", ["exact", pytest.param("annoy", marks=needs_annoy), "faiss-ivf"])
 @pytest.mark.slow(every=4)
 def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
     if kind.startswith("faiss"):

@@ -88,10 +88,10 @@ def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, built):
     assert manifest(run)["kind"] == "exact"
     assert answers(run, history=HISTORY) == first
     assert built == ["auto"]
-    for kind in ("annoy", "annoy", "faiss-flat"):
+    for kind in ("annoy", "annoy"):
         answers(run, history=HISTORY, index=kind)
         assert manifest(run)["kind"] == kind
-    assert built == ["auto", "annoy", "faiss-flat"]
+    assert built == ["auto", "annoy"]
 
 
 @needs_annoy
@@ -288,7 +288,7 @@ def test_auto_measures_again_after_an_installation(run, built, monkeypatch):
     monkeypatch.setattr("mindref.recall.annoy.Annoy.version", lambda _: "annoy 9")
     assert (kind(), len(built)) == ("faiss-ivf", 2), "it comes after what was taken"
     measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": 2.0, "faiss-ivf": 3.0}, 1.0)
-    monkeypatch.setattr("mindref.recall.faiss.FaissPlugin.version", lambda _: "faiss 9")
+    monkeypatch.setattr("mindref.recall.faiss.Ivf.version", lambda _: "faiss 9")
     assert (kind(), len(built)) == ("exact", 3)
     monkeypatch.setattr("mindref.recall.annoy.Annoy.version", lambda _: "annoy 10")
     assert (kind(), len(built)) == ("exact", 4)
