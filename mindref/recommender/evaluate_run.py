@@ -114,8 +114,8 @@ def parse_metric(name: str) -> tuple[str, int]:
     n = int(length_text) if length_text.isdecimal() and len(length_text) < 10 else 0
     if kind not in metrics.METRICS or not 1 <= n <= LONGEST:
         allowed = " or ".join(f"{metric}@N" for metric in metrics.METRICS)
-        expected, todo = f"{allowed} with N from 1 to {LONGEST}", "for example --metric hit_rate@50"
-        raise ConfigError(say("--metric", expected, repr(name), todo))
+        expected = f"{allowed} with N from 1 to {LONGEST}"
+        raise ConfigError(say("metric", expected, repr(name), "for example hit_rate@50"))
     return kind, n
 
 

@@ -213,7 +213,7 @@ def test_every_split_trains_and_is_evaluated(protocol):
 
 @pytest.mark.parametrize("metric", ["auc@10", "hit_rate", "hit_rate@0"])
 def test_a_validation_metric_is_checked_before_training(metric):
-    expected = f"--metric: expected hit_rate@N or .* with N from 1 to 100000, got '{metric}'; "
+    expected = f"metric: expected hit_rate@N or .* with N from 1 to 100000, got '{metric}'; "
     with pytest.raises(ConfigError, match=expected):
         trainer(metric=metric)
 
