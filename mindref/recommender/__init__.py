@@ -121,9 +121,19 @@ class Recommender:
         """Set all parameters, unless one is invalid."""
         settings = {name: value for name, value in params.items() if name != "preset"}
         preset = preset_or_default(params["preset"], settings)
-        self.config = Config.of(preset, settings)
-        self.split = default_protocol(preset)
-        self._params = params
+        config = Config.of(preset, settings)
+        if expected := self._model_instead_of(config.model):
+            location, todo = type(self).__name__, "use mindref.Recommender with these arguments"
+            raise ConfigError(say(f"{location}: model", expected, config.model, todo))
+        self.config, self.split, self._params = config, default_protocol(preset), params
+
+    @classmethod
+    def _model_instead_of(cls, model: str) -> str | None:
+        """Return the model of the class if the named model is another one, else None."""
+        if cls._default_preset is None:
+            return None
+        expected = Config.of(cls._default_preset).model
+        return None if family_of(model) is family_of(expected) else expected  # model-R67
 
     def __repr__(self) -> str:
         """Return the call that makes this estimator: what differs from the preset.
@@ -393,9 +403,7 @@ class Recommender:
         model, folder = cls(), Path(run)
         model._serve(ServedModel.load(folder, backend, device), folder)
         run_config = model.served.model.config
-        expected = cls().config.model
-        is_same = family_of(run_config.model) is family_of(expected)
-        if cls._default_preset and not is_same:  # model-R67
+        if expected := cls._model_instead_of(run_config.model):
             location, todo = f"{cls.__name__}.load: {run}", "use mindref.Recommender.load"
             raise RunError(say(location, f"a run of {expected}", run_config.model, todo))
         model._apply(cls._shortest_params(run_config))
@@ -410,7 +418,8 @@ class MIND(Recommender):
     """MIND, the multi-interest network with dynamic routing: a Recommender with the preset "mind".
 
     Source: Li et al., CIKM 2019. `MIND(interests=4, window=20)` changes settings;
-    `MIND("paper")` follows the paper.
+    `MIND("paper")` follows the paper. Raises ConfigError for the preset or the name of another
+    model, which Recommender accepts.
     """
 
     _default_preset = "mind"

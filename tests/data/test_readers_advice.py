@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mindref import MIND
+from mindref import Recommender
 from mindref.data.frames import from_arrays
 from mindref.data.readers import FeatureNames, read_log, usual_names
 from mindref.data.readers.advice import reading_hints
@@ -270,7 +270,7 @@ def test_fit_logs_each_hint_once_and_names_its_arguments(tmp_path, caplog):
     def hints(**options):
         caplog.clear()
         with caplog.at_level("WARNING", "mindref"):
-            MIND(model="popularity").fit(path, **options)
+            Recommender(model="popularity").fit(path, **options)
         return [x.rpartition("; ")[2] for x in caplog.messages if x.startswith("hint: ")]
 
     user = "if it stands for unknown users, name another column with user"

@@ -30,7 +30,7 @@ def test_set_params_changes_the_next_fit():
 
 
 def test_settings_stay_when_the_preset_changes():
-    model = MIND(window=7).set_params(preset="paper")
+    model = Recommender("mind", window=7).set_params(preset="paper")
     assert model.config == Config.of("paper", {"window": 7})
     assert model.split == "paper"
     assert model.set_params(preset="recommended").config == Config.of("recommended", {"window": 7})
@@ -40,12 +40,15 @@ def test_settings_stay_when_the_preset_changes():
     assert model.config == Config.of("recommended", {"window": 7, "contexts": 2})
 
 
+@pytest.mark.rules("model-R67")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"widht": 3}, r"got widht; did you mean width\?"),
         ({"width": 0}, "width: expected 1 to 4096, got 0"),
         ({"preset": "bset"}, "preset: expected mind or paper or recommended, got bset"),
+        ({"preset": "recommended"}, "MIND: model: expected mind, got mind_plus; use mindref.Recom"),
+        ({"model": "item_knn"}, "MIND: model: expected mind, got item_knn; use mindref.Recommend"),
     ],
 )
 def test_a_refused_parameter_changes_nothing(change, message):
@@ -54,6 +57,8 @@ def test_a_refused_parameter_changes_nothing(change, message):
         model.set_params(window=3, **change)
     assert model.get_params() == {"preset": "mind", "width": 8}
     assert model.config == Config.of("mind", {"width": 8})
+    with pytest.raises(ValueError, match=message):
+        MIND(**change)
 
 
 @pytest.mark.rules("model-R67")
@@ -61,7 +66,6 @@ def test_a_refused_parameter_changes_nothing(change, message):
     ("model", "text"),
     [
         (MIND(), "MIND()"),
-        (MIND("recommended"), "MIND(preset='recommended')"),
         (MIND(width=8, window=10), "MIND(width=8)"),  # 10 is the default
         (MIND("paper", window=10, power="inf"), "MIND(preset='paper', window=10)"),
         (MIND(hidden=[8], steps="9"), "MIND(hidden=(8,), steps=9)"),
@@ -85,7 +89,7 @@ def test_repr_shows_what_differs_from_the_preset(model, text):
 @pytest.mark.parametrize("preset", ["paper", "recommended"])
 def test_a_loaded_model_has_the_parameters_of_its_run(preset, tmp_path):
     settings = {**SMALL, "backend": "numpy"}
-    report = MIND(preset, **settings).fit(users=60, run=tmp_path / "run").report
+    report = Recommender(preset, **settings).fit(users=60, run=tmp_path / "run").report
     hint = "to train MIND itself: mindref train --preset mind, or mindref.MIND() in Python"
     lines = {"paper": ("mind", []), "recommended": ("mind_plus", [f"model: mind_plus; {hint}"])}
     expected = lines[preset]
@@ -95,7 +99,7 @@ def test_a_loaded_model_has_the_parameters_of_its_run(preset, tmp_path):
     assert type(model) is Recommender
     assert model.get_params()["preset"] == preset
     fitted = model.served.model.config
-    assert Recommender(**model.get_params()).config == MIND(**model.get_params()).config == fitted
+    assert Recommender(**model.get_params()).config == fitted
     assert eval(repr(model)).config == fitted
     before = model.recommend(["article-0001"], n=3)
     model.set_params(width=4)
@@ -120,7 +124,7 @@ def test_a_preset_replaces_the_settings_of_a_loaded_run(tmp_path):
 def test_a_start_gives_its_settings_to_one_training_only():
     settings = {**SMALL, "backend": "numpy"}
     starts = [MIND(temperature=0.2, **settings).fit(users=60)]
-    starts.append(MIND("recommended", **settings).fit(users=60))
+    starts.append(Recommender("recommended", **settings).fit(users=60))
     model = MIND(steps="2", backend="numpy")
     for start in starts:
         model.fit(users=60, start_from=start)
@@ -141,7 +145,7 @@ def test_scikit_learn_clones_the_estimator():
     from sklearn import base
     from sklearn.model_selection import ParameterGrid
 
-    for model in (Recommender(hidden=[8]), MIND("recommended", hidden=[8], window=3)):
+    for model in (Recommender(hidden=[8]), MIND("paper", hidden=[8], window=3)):
         copy = base.clone(model)
         assert copy.get_params() == model.get_params()
         assert (type(copy), copy.config) == (type(model), model.config)
