@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mindref.config import Config, known_settings
 from mindref.errors import ConfigError, say
-from mindref.models.registry import RECALL_FAMILIES
+from mindref.models.registry import RECALL_FAMILIES, family_defaults
 from mindref.presets import PRESETS
 from mindref.settings import override
 
@@ -127,8 +127,10 @@ def model_arm(name: str, fixed_settings: Collection[str] = ()) -> Arm:
     if name not in names:
         raise ConfigError(say("--models", f"some of {', '.join(names)}", repr(name)))
     entry = models.get(name, {})
-    recipe = {**PRESETS[entry.get("preset", "mind")], **entry.get("start", {})}
-    identity = {"model": recipe.get("model", name), **entry.get("settings", {})}
+    preset = PRESETS[entry.get("preset", "mind")]
+    identity = {"model": preset.get("model", name), **entry.get("settings", {})}
+    defaults = family_defaults(identity["model"])  # as with --model
+    recipe = {**preset, **defaults, **entry.get("start", {})}
     dropped = {"steps", "epochs", *fixed_settings}
     if "dropout" in fixed_settings:
         dropped.add("dropout_by_density")

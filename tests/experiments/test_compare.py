@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mindref.config import Config
 from mindref.errors import ConfigError, RunError
 from mindref.experiments import arms, first_hits
 from mindref.experiments.arms import Arm, arm_config, safe_file_name, settings_folder
@@ -192,6 +193,16 @@ def test_settings_that_define_a_model_or_are_given_are_not_tuned(monkeypatch):
     content = {"grid": {"window": [5], "beyond": [1]}, "models": {"a": {"settings": {"window": 7}}}}
     monkeypatch.setattr(arms, "read_models", lambda: content)
     assert arms.model_arm("a") == Arm("a", {"model": "a", "window": 7}, "a", {})
+
+
+@pytest.mark.rules("experiments-R21")
+@pytest.mark.parametrize("name", ["item_knn", "own_counts"])
+def test_a_fitted_model_starts_as_with_the_option_model(name):
+    """So the row of a report, `mindref train --model` and trial 0 are one model."""
+    trained = Config.of("mind", {"model": name})
+    assert arm_config(Config.of("mind"), arms.model_arm(name).settings) == trained
+    given = arm_config(Config.of("mind", {"window": 7}), arms.model_arm(name, ["window"]).settings)
+    assert given == Config.of("mind", {"model": name, "window": 7})
 
 
 def test_every_grid_has_valid_values():
