@@ -45,8 +45,8 @@ def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> results.AblationRe
     studies = [study_arms(study, plan.base) for study in plan.studies]
     arms = {arm.folder: arm for study in studies for arm in study.arms}  # experiments-R17: once
     seeds = experiment_seeds(plan.base, plan.seeds)
-    for arm in arms.values():
-        for seed in seeds:
+    for seed in seeds:  # the outer loop: runs of one seed share the split of the log
+        for arm in arms.values():
             runs.check_run(planned_run(plan, arm, seed))  # experiments-R16
     runs.total += len(arms) * len(seeds)
     evaluated = {

@@ -80,11 +80,11 @@ def run_comparison(plan: ComparisonPlan, runs: ExperimentRuns) -> ComparisonResu
     """
     models = models_with_trials(plan)
     seeds = experiment_seeds(plan.base, plan.seeds)
-    for model in models:
-        for number in range(len(model.trials)):
-            for seed in seeds:  # any trial may be chosen
+    for seed in seeds:  # the outer loop: runs of one seed share the split of the log
+        for model in models:
+            for number in range(len(model.trials)):  # any trial may be chosen
                 runs.check_run(model.planned_run(plan.out, number, seed))  # experiments-R16
-        runs.total += len(model.trials) + len(seeds) - 1
+    runs.total += sum(len(model.trials) + len(seeds) - 1 for model in models)
     trained = [
         [runs.train_run(model.planned_run(plan.out, n, seeds[0])) for n in range(len(model.trials))]
         for model in models

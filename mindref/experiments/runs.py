@@ -26,7 +26,7 @@ from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.checkpoint import check_free
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.stored_json import Count, Finite, decode
-from mindref.run.training_data import prepare_training
+from mindref.run.training_data import PreparedLog, prepare_training
 from mindref.training.divergence import Diverged
 from mindref.training.loop import Hooks
 
@@ -77,6 +77,8 @@ class ExperimentRuns:
         self.total = 0  # planned runs
         self.ended: dict[Path, RunProgress] = {}
         self.checked_settings: set[tuple[object, ...]] = set()
+        self.fitted: dict[Config, Config] = {}  # settings -> with the numbers that the log gives
+        self.last_split: tuple[object, PreparedLog] | None = None  # with what it depends on
 
     def check_run(self, planned: PlannedRun) -> None:
         """Raise RunError if the directory holds anything but the planned run.
@@ -91,10 +93,7 @@ class ExperimentRuns:
             return
         config, facts = checkpoint.load_config(directory)
         required = {"protocol": self.protocol, "exclude_seen": self.exclude_seen, "log": self.log}
-        fitted = fit_to_log(
-            planned.config, prepare_training(self.loaded, self.protocol, planned.config)
-        )
-        expected = {**fitted.to_dict(), **required}
+        expected = {**self.fit_settings(planned.config).to_dict(), **required}
         stored = {**config.to_dict(), **{name: facts[name] for name in required}}
         for name, value in expected.items():
             if stored[name] != value:  # experiments-R16
@@ -109,8 +108,24 @@ class ExperimentRuns:
         if key not in self.checked_settings:
             parse_metric(config.metric)
             check_trainable(load_backend(config.backend, self.device), config)
-            prepare_training(self.loaded, self.protocol, config)
+            self.split_log(config)
             self.checked_settings.add(key)
+
+    def fit_settings(self, config: Config) -> Config:
+        """Return settings with the numbers that the log gives; each settings are fitted once."""
+        if config not in self.fitted:
+            self.fitted[config] = fit_to_log(config, self.split_log(config))
+        return self.fitted[config]
+
+    def split_log(self, config: Config) -> PreparedLog:
+        """Return the split log. The last one is kept for settings with the same seed and features.
+
+        Raises DataError or ConfigError for settings that do not fit the log.
+        """
+        key = (config.seed, config.dtype, config.item_features, config.user_features)
+        if self.last_split is None or self.last_split[0] != key:
+            self.last_split = key, prepare_training(self.loaded, self.protocol, config)
+        return self.last_split[1]
 
     def make_trainer(self, planned: PlannedRun) -> Trainer:
         """Return the trainer of a run with the last state on disk, or before the first step."""
@@ -122,6 +137,7 @@ class ExperimentRuns:
             run=planned.directory,
             device=self.device,
         )
+        self.last_split = None  # the trainer splits the log itself
         trainer = Trainer(plan, self.loaded)
         if (planned.directory / "config.json").exists():
             trainer.restore(planned.directory)  # experiments-R14

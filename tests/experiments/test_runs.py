@@ -12,6 +12,7 @@ import pytest
 from mindref.errors import RunError
 from mindref.evaluation import metrics
 from mindref.experiments import first_hits
+from mindref.experiments import runs as experiment_runs
 from mindref.experiments.arms import PlannedRun
 from mindref.experiments.runs import (
     PROGRESS_FILE,
@@ -24,8 +25,9 @@ from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.training.trainer import Trainer
 from mindref.run import lock
 from mindref.run.source import Source
+from mindref.run.training_data import prepare_training
 from mindref.training import loop
-from tests.experiments.tiny_experiment import base, runs
+from tests.experiments.tiny_experiment import base, compared, runs
 from tests.runs import change_json, content, stop_after
 
 
@@ -162,6 +164,24 @@ def test_a_folder_with_another_run_is_rejected(finished_run, changes, makes, by_
     for work in (made.check_run, made.train_run):
         with pytest.raises(RunError, match=by_name):
             work(plan_run(finished_run, **changes))
+
+
+@pytest.mark.rules("experiments-R16")
+def test_runs_of_one_seed_are_checked_with_one_split(tmp_path, monkeypatch):
+    compared(tmp_path, trials=2)  # two models, two seeds
+    seeds, split_log = [], prepare_training
+    monkeypatch.setattr(
+        experiment_runs,
+        "prepare_training",
+        lambda loaded, protocol, config: (
+            seeds.append(config.seed) or split_log(loaded, protocol, config)
+        ),
+    )
+    compared(tmp_path, trials=2)
+    assert seeds == [0, 1]
+    drawn = runs(protocol="comirec")
+    first, second = (drawn.split_log(base(seed=seed)).split.test.users for seed in (0, 1))
+    assert first.tolist() != second.tolist()
 
 
 @pytest.mark.rules("experiments-R19")
