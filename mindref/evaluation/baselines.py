@@ -28,7 +28,8 @@ def popularity_top_n(counts: Ints, cases: int, *, n: int, exclude: Ragged | None
 
     scores = np.asarray(counts, dtype=np.float64)
     no_entries = csr_array((cases, len(scores)))  # metrics-R24
-    return top_n_by_sparse_score(no_entries, base_scores=scores, n=n, exclude=exclude)
+    order = np.argsort(-scores, kind="stable")
+    return top_n_by_sparse_score(no_entries, base_scores=scores, order=order, n=n, exclude=exclude)
 
 
 def random_top_n(

@@ -45,6 +45,7 @@ class SparseScores:
 
     entries: Any  # sparse matrix by rows (C, N), float64, none below `base_scores`
     base_scores: Array  # (N,) score of an item without an entry
+    order: Ints  # (N,) items by falling base score, ties by the lower id
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,8 +53,11 @@ class SparseScores:
         return len(self.entries.indptr) - 1, len(self.base_scores)
 
     def take_items(self, items: Ints) -> SparseScores:
-        """Return the scores of some items, in their order."""
-        return SparseScores(self.entries[:, items], self.base_scores[items])
+        """Return the scores of some items, whose ids ascend."""
+        position = np.full(len(self.order), -1)
+        position[items] = np.arange(len(items))
+        order = position[self.order]
+        return SparseScores(self.entries[:, items], self.base_scores[items], order[order >= 0])
 
     def to_dense(self) -> Array:
         """Return the scores as an array (C, N)."""

@@ -173,7 +173,8 @@ def score_neighbours(arrays: FittedParams, histories: Ragged, config: Config) ->
     """
     similar = similarity_matrix(arrays)
     weights = interaction_weights(histories, similar.shape[1], decay=config.history_decay)
-    return SparseScores(weights @ similar, np.zeros(similar.shape[1]))  # baselines-R11
+    items = similar.shape[1]
+    return SparseScores(weights @ similar, np.zeros(items), np.arange(items))  # baselines-R11
 
 
 def similarity_matrix(arrays: Mapping[str, Array]) -> sparse.csr_matrix:

@@ -13,12 +13,17 @@ from mindref.data.examples import count_items
 from mindref.data.log import Ragged
 from mindref.models.family import FittedFamily
 from mindref.models.parameters import FittedParams, Sizes, check_shapes
-from mindref.shapes import Array, Bools
+from mindref.shapes import Array, Bools, Ints
 
 
 def fit_popularity(sequences: Ragged, sizes: Sizes, config: Config) -> FittedParams:
     """Return the number of training interactions of each item, counts (N,)."""
     return {"counts": count_items(sequences, sizes.items)}
+
+
+def popularity_order(counts: Ints) -> Ints:
+    """Return the items of counts (N,) from the most popular one on; ties by the lower id."""
+    return np.argsort(-counts, kind="stable")
 
 
 def count_vectors(arrays: FittedParams) -> Array:

@@ -67,18 +67,17 @@ def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> T
 
 
 def top_n_by_sparse_score(
-    entries: Any, *, base_scores: Array, n: int, exclude: Ragged | None = None
+    entries: Any, *, base_scores: Array, order: Ints, n: int, exclude: Ragged | None = None
 ) -> TopN:
     """Return the top n items of each case by scores (C, N), as `top_n_by_score` does.
 
     entries: a sparse matrix by rows (CSR). base_scores (N,): the scores of items without an entry;
-    no entry may be below their maximum. exclude: excluded items of each case. Raises ShapeError,
-    DataError or ConfigError.
+    no entry may be below their maximum. order (N,): items by falling base score, ties by the lower
+    id. exclude: excluded items of each case. Raises ShapeError, DataError or ConfigError.
     """
     check_list_length(n, "top_n_by_sparse_score")
     check_exclude(exclude, *entries.shape)
     result = empty_top_n(entries.shape[0], n, np.float64)
-    order = np.lexsort((np.arange(len(base_scores)), -base_scores))
     highest = base_scores.max(initial=-np.inf)
     is_listed = np.zeros(len(base_scores), np.bool_)  # excluded, or with an entry
     starts, none = entries.indptr, result.items[:0, 0]

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.models import own_counts
-from mindref.models.parameters import catalogue_of_ids
+from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import Model
 from mindref.recommender.serving.top_n_lists import recommend_batch
 from tests.assertions import assert_close
 
-COUNTS = [3, 4, 2, 2, 0]  # those of the worked example in specs/baselines.md
+RANKS = {"ranks": np.array([2, 1, 3, 4, 5])}  # of the worked example in specs/baselines.md
 
 
 @pytest.mark.rules("baselines-R2", "baselines-R6", "baselines-R22", "baselines-R23")
@@ -24,7 +24,7 @@ COUNTS = [3, 4, 2, 2, 0]  # those of the worked example in specs/baselines.md
 def test_repeated_items_are_first_then_the_popular_ones(rows, decay):
     """The window is shorter than many histories. With decay 1e-6, scores underflow."""
     config = Config.of("mind", {"model": "own_counts", "history_decay": decay, "window": 2})
-    model = Model({"counts": np.array(COUNTS)}, catalogue_of_ids(5, "float32"), config)
+    model = Model(RANKS, catalogue_of_ids(5, "float32"), config)
     profiles = np.zeros((len(rows), 0), np.int64)
     ranked, _ = recommend_batch(model, Ragged.of(rows), profiles, n=6)
     by_popularity = [1, 0, 2, 3, 4]
@@ -42,7 +42,9 @@ def test_repeated_items_are_first_then_the_popular_ones(rows, decay):
 @pytest.mark.rules("baselines-R22")
 def test_the_example_of_the_page():
     config = Config.of("mind", {"model": "own_counts", "history_decay": 0.5})
-    scores = own_counts.score_own_counts(
-        {"counts": np.array(COUNTS)}, Ragged.of([[3, 0, 2, 0]]), config
+    fitted = own_counts.fit_ranks(
+        Ragged.of([[0, 1, 2], [1, 3], [0, 2, 0, 1], [3, 1]]), Sizes(5, 5, 0, 0), config
     )
+    assert fitted["ranks"].tolist() == RANKS["ranks"].tolist()
+    scores = own_counts.score_own_counts(RANKS, Ragged.of([[3, 0, 2, 0]]), config)
     assert scores.to_dense().tolist() == [[1.25, -0.2, 0.5, 0.125, -1.0]]

@@ -64,8 +64,11 @@ def test_lists_by_sparse_scores_equal_those_of_dense_scores(problem):
     entries = sparse.csr_matrix(scores)
     entries.data[entries.data == 3] = 0  # a stored zero
     for base_scores in (np.zeros(scores.shape[1]), -(np.arange(scores.shape[1]) % 5) - 1.0):
-        dense = SparseScores(entries, base_scores).to_dense()
-        got = top_n_by_sparse_score(entries, base_scores=base_scores, n=n, exclude=exclude)
+        order = np.argsort(-base_scores, kind="stable")
+        dense = SparseScores(entries, base_scores, order).to_dense()
+        got = top_n_by_sparse_score(
+            entries, base_scores=base_scores, order=order, n=n, exclude=exclude
+        )
         np.testing.assert_equal(got, top_n_by_score(dense, n=n, exclude=exclude))
 
 

@@ -12,6 +12,7 @@ from mindref.errors import ConfigError, DataError, MindrefError, RunError
 from mindref.models.servable_items import ServableItems
 from mindref.recall import ExactIndex
 from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving import served_model
 from mindref.recommender.serving.recall import Recommendations
 from mindref.run.source import Source
 from tests.runs import SMALL, loaded, trainer
@@ -168,6 +169,14 @@ def test_a_list_without_behaviours_has_the_popular_items_and_says_so(scores_mode
     assert {x.interest for x in model.recommend(user=USERS[0], n=5)} != {-1}
     with pytest.raises(ConfigError, match="per_interest: expected a model with interests, got a"):
         scores_model.recommend_many(USERS, per_interest=3)
+
+
+def test_popular_items_are_sorted_once_for_each_model(scores_model, monkeypatch):
+    calls, order = [], served_model.popularity_order
+    monkeypatch.setattr(served_model, "popularity_order", lambda x: calls.append(x) or order(x))
+    for _ in range(2):
+        assert len(scores_model.recommend_many([[]] * 3, n=5).item) == 15
+    assert len(calls) == 1
 
 
 @pytest.mark.rules("recall-R52")

@@ -80,6 +80,7 @@ FITTED = {
         "fewer numbers": lambda x: x.update(data=x["data"][:-1]),
         "column indices of floats": lambda x: x.update(indices=x["indices"].astype("f8")),
     },
+    "own_counts": {"a rank twice": lambda x: x.update(ranks=np.minimum(x["ranks"], 2))},
     "popularity": {"fewer counts": lambda x: x.update(counts=x["counts"][:-1])},
     "random": {
         "a large count": lambda x: x.update(count=np.array(10**12)),

@@ -131,7 +131,7 @@ class RequestedLists:
             ranked = fill_popular_lists(  # recall-R51
                 ranked,
                 np.flatnonzero(served.is_unknown_user(rows, profiles)),
-                np.array(served.items.counts, np.int64),
+                served.popular_items,
                 limits.take(which),
                 served.servable,
             )

@@ -22,12 +22,13 @@ from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary
 from mindref.models.parameters import Sizes
+from mindref.models.popularity import popularity_order
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.lists import Recommendation
 from mindref.recall.top_n import TopN
 from mindref.recommender.serving.item_names import ItemNames
-from mindref.recommender.serving.top_n_lists import servable_matrix
+from mindref.recommender.serving.top_n_lists import PopularItems, servable_matrix
 from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
 from mindref.run.items import Items, typed_ids
@@ -157,6 +158,12 @@ class ServedModel:
         """Vectors of the servable items (M, D) at length 1. Raises as `item_vectors`."""
         norms = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
         return np.asarray(self.item_vectors / np.where(norms > 0, norms, 1))
+
+    @cached_property
+    def popular_items(self) -> PopularItems:
+        """The servable items by popularity, sorted on first use."""
+        counts = np.array(self.items.counts, np.int64)[self.servable.ids]
+        return PopularItems(popularity_order(counts), counts)
 
     @property
     def scores_only(self) -> bool:

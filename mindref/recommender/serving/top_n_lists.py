@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,24 +75,36 @@ def own_counts_scores(term: OwnCountsTerm, histories: Ragged, items: int) -> Any
     return counts * term.weight  # mind_plus-R25
 
 
+class PopularItems(NamedTuple):
+    """The servable items by popularity, with which the lists of unknown users are filled."""
+
+    order: Ints  # (M,) rows of the servable items, the most popular one first, ties by the lower id
+    counts: Ints  # (M,) training interactions of each row: the scores
+
+
 def fill_popular_lists(
-    ranked: TopN, cases: Ints, counts: Ints, item_filter: ItemFilter, servable: ServableItems
+    ranked: TopN,
+    cases: Ints,
+    popular: PopularItems,
+    item_filter: ItemFilter,
+    servable: ServableItems,
 ) -> TopN:
     """Return the lists (C, n); those of `cases` have the most popular items that are allowed.
 
-    counts (N,): training interactions of all items, which are the scores; ties are in the order of
-    ids. The items have the interest -1 (recall-R51), and the limit per interest does not apply.
+    The items have the interest -1 (recall-R51), and the limit per interest does not apply.
     """
     if not len(cases):
         return ranked
     filled, n = copy.deepcopy(ranked), ranked.items.shape[1]
-    scores = counts[servable.ids].astype(np.float64)[None]
+    write_cases(filled, cases, empty_top_n(len(cases), n, np.float64))
     for case in cases:
         limits = filter_of_rows(item_filter.take(np.array([case])), servable)
-        popular = top_n_by_score(limits.mask_scores(scores), n=n, exclude=limits.exclude)
-        none = np.full_like(popular.interests, -1)
-        popular = popular._replace(items=servable.to_ids(popular.items), interests=none)
-        write_cases(filled, np.array([case]), popular)
+        is_allowed = limits.mask_scores(np.zeros((1, len(popular.order))))[0] == 0
+        if limits.exclude is not None:
+            is_allowed[limits.exclude.values] = False
+        rows = popular.order[is_allowed[popular.order]][:n]
+        filled.items[case, : len(rows)] = servable.ids[rows]
+        filled.scores[case, : len(rows)] = popular.counts[rows]
     return filled
 
 
@@ -137,7 +149,11 @@ def lists_by_scores(
         scores = scores if servable.is_all else scores.take_items(servable.ids)
         if limits.is_allowed is None and limits.only is None:
             return top_n_by_sparse_score(
-                scores.entries, base_scores=scores.base_scores, n=n, exclude=limits.exclude
+                scores.entries,
+                base_scores=scores.base_scores,
+                order=scores.order,
+                n=n,
+                exclude=limits.exclude,
             )
         scores = scores.to_dense()
     elif not servable.is_all:
