@@ -45,6 +45,10 @@ class Ragged(NamedTuple):
         shift = np.repeat(self.offsets[rows] + start - offsets[:-1], lengths)
         return Ragged(offsets, self.values[np.arange(offsets[-1]) + shift])
 
+    def keys(self, base: int) -> Ints:
+        """Return r * base + value for every value of row r, (E,). base: larger than all values."""
+        return np.repeat(np.arange(len(self)), self.lengths) * base + self.values
+
     def where(self, is_kept: npt.NDArray[np.bool_]) -> Ragged:
         """Return the rows with only the values that are kept (E,)."""
         kept_before = np.concatenate([[0], np.cumsum(is_kept)]).astype(np.int64)

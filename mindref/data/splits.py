@@ -18,7 +18,7 @@ from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.protocols import NO_SPLIT, PROTOCOLS
 from mindref.errors import ConfigError, DataError, say
 
-MIN_BASKETS = 3  # or interactions, of a user whose last ones are held out
+MIN_UNITS = 3  # interactions or baskets of a user whose last ones are held out
 
 
 class EvaluationCases(NamedTuple):
@@ -62,7 +62,7 @@ def make_split(protocol: str, log: InteractionLog, rng: np.random.Generator) -> 
 def split_leave_last_out(log: InteractionLog) -> Split:
     """Test on the last interaction of each user, validate on the last but one.
 
-    Spec: data. All interactions of a user with fewer than `MIN_BASKETS` are training data.
+    Spec: data. All interactions of a user with fewer than `MIN_UNITS` are training data.
     Errors: `DataError` if no user has enough interactions.
     """
     is_start = np.ones(len(log.interactions.values), dtype=bool)
@@ -73,7 +73,7 @@ def split_last_basket(log: InteractionLog) -> Split:
     """Test on the items of the last basket of each user, validate on the basket before it.
 
     Spec: data. A basket is the interactions of a user at one time. All interactions of a user with
-    fewer than `MIN_BASKETS` baskets are training data.
+    fewer than `MIN_UNITS` baskets are training data.
     Errors: `DataError` for a log without times or without a basket of several interactions, or if
     no user has enough baskets.
     """
@@ -187,14 +187,14 @@ def round_half_up(number: Fraction) -> int:
 
 
 def _split_last(rows: Ragged, is_start: npt.NDArray[np.bool_], unit: str, protocol: str) -> Split:
-    """Return the split that holds out the last two units of each user, for `MIN_BASKETS` units.
+    """Return the split that holds out the last two units of each user, for `MIN_UNITS` units.
 
     is_start (E,): whether an interaction is the first of a unit, which `unit` names.
     """
     starts = Ragged(rows.offsets, np.arange(len(rows.values))).where(is_start)
-    users, has_cases = np.arange(len(rows)), starts.lengths >= MIN_BASKETS
+    users, has_cases = np.arange(len(rows)), starts.lengths >= MIN_UNITS
     cases = np.flatnonzero(has_cases)
-    _require_users(len(cases), f"a user with {MIN_BASKETS} {unit} or more")
+    _require_users(len(cases), f"a user with {MIN_UNITS} {unit} or more")
     ends = starts.offsets[cases + 1]
     before, last = (starts.values[ends - k] - rows.offsets[cases] for k in (2, 1))
     train_lengths = rows.lengths

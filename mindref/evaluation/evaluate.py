@@ -139,8 +139,8 @@ def metrics_by_tie(
 def count_seen_targets(cases: EvaluationCases) -> int:
     """Return the number of distinct targets that are in the history of their case."""
     base = 1 + max(rows.values.max(initial=0) for rows in (cases.targets, cases.histories))
-    target_keys = np.unique(metrics.pair_keys(cases.targets, base))
-    history_keys = np.sort(metrics.pair_keys(cases.histories, base))  # much faster than np.unique
+    target_keys = np.unique(cases.targets.keys(base))
+    history_keys = np.sort(cases.histories.keys(base))  # much faster than np.unique
     first_index, end_index = (
         np.searchsorted(history_keys, target_keys, side) for side in ("left", "right")
     )

@@ -33,20 +33,15 @@ def hit_mask(items: Ints, targets: Ragged) -> Bools:
     """Return which item ids of lists (C, n), -1 for none, are targets of their case, (C, n)."""
     base = 1 + max(items.max(initial=0), targets.values.max(initial=0))
     keys = np.arange(len(items))[:, None] * base + items
-    is_hit: Bools = np.isin(keys, pair_keys(targets, base)) & (items >= 0)  # metrics-R2
+    is_hit: Bools = np.isin(keys, targets.keys(base)) & (items >= 0)  # metrics-R2
     return is_hit
 
 
 def count_distinct(rows: Ragged) -> Ints:
     """Return the number of distinct values of each row, (C,). A repeated target counts once."""
     base = 1 + rows.values.max(initial=0)
-    pairs = np.unique(pair_keys(rows, base))  # metrics-R3
+    pairs = np.unique(rows.keys(base))  # metrics-R3
     return np.bincount(pairs // base, minlength=len(rows))
-
-
-def pair_keys(rows: Ragged, base: int) -> Ints:
-    """Return r * base + value for every value of row r."""
-    return np.repeat(np.arange(len(rows)), rows.lengths) * base + rows.values
 
 
 def hit_rate_at(hit: Bools, n_relevant: Ints, n: int) -> Floats:

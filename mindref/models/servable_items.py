@@ -15,14 +15,19 @@ from mindref.models.parameters import Catalogue
 from mindref.shapes import Bools
 
 
-def find_trained_items(sequences: Ragged, items: int, *, by_steps: bool) -> Bools:
+def find_trained_items(
+    sequences: Ragged, items: int, *, by_steps: bool, history_lengths: Ints | None = None
+) -> Bools:
     """Return which of `items` items (N,) are a behaviour or target in the training sequences.
 
-    by_steps: an example needs two interactions, so a sequence of one interaction trains no item.
+    by_steps: a sequence without an example trains no item; an example needs two interactions.
+    history_lengths (E,): as in `TrainingExamples`.
     """
-    is_trained = np.zeros(items, np.bool_)
-    shortest = 2 if by_steps else 1
-    is_used = np.repeat(sequences.lengths >= shortest, sequences.lengths)
+    is_trained, lengths = np.zeros(items, np.bool_), sequences.lengths
+    has_example = lengths >= (2 if by_steps else 1)
+    if by_steps and history_lengths is not None:
+        has_example = sequences.where(history_lengths >= 1).lengths > 0
+    is_used = np.repeat(has_example, lengths)
     is_trained[sequences.values[is_used]] = True  # model-R41
     return is_trained
 

@@ -97,7 +97,7 @@ class ListSearch:
     n: int
     item_filter: ItemFilter
     score: str
-    added: Any = None  # sparse matrix (C, N): numbers of at least 0, added to the scores
+    added_scores: Any = None  # sparse matrix (C, N): numbers of at least 0
 
     def take(self, cases: Ints) -> ListSearch:
         """Return the search for some cases, in their order."""
@@ -106,18 +106,18 @@ class ListSearch:
             interests=self.interests[cases],
             active=self.active[cases],
             item_filter=self.item_filter.take(cases),
-            added=None if self.added is None else self.added[cases],
+            added_scores=None if self.added_scores is None else self.added_scores[cases],
         )
 
     def top_n(self) -> TopN:
         """Return the lists: without the added scores, then with them."""
-        if self.added is None or self.item_filter.per_interest is not None:
+        if self.added_scores is None or self.item_filter.per_interest is not None:
             return self.top_products()
-        return self.add_scores(self.with_added(None).top_products())
+        return self.add_scores(self.with_added_scores(None).top_products())
 
-    def with_added(self, added: Any) -> ListSearch:
-        """Return the search with these added scores, a sparse matrix by rows (C, N)."""
-        return replace(self, added=added)
+    def with_added_scores(self, scores: Any) -> ListSearch:
+        """Return the search with other added scores, a sparse matrix by rows (C, N), or None."""
+        return replace(self, added_scores=scores)
 
     def add_scores(self, lists: TopN) -> TopN:
         """Return the top n of these lists and of the items with an added score.
@@ -127,14 +127,17 @@ class ListSearch:
         """
         result = empty_top_n(len(lists.items), self.n, lists.scores.dtype)
         for cases, candidates in self.score_candidates(lists):
-            scores = candidates.scores + entries_at(self.added[cases], candidates.items)
-            order = np.lexsort((candidates.items, -scores), axis=1)[:, : self.n]  # recall-R1
-            for target, source in zip(result, candidates._replace(scores=scores), strict=True):
-                target[cases, : order.shape[1]] = np.take_along_axis(source, order, axis=1)
+            scores = candidates.scores + entries_at(self.added_scores[cases], candidates.items)
+            best = candidates._replace(scores=scores).take_columns(best_columns(scores, self.n))
+            for target, source in zip(result, best, strict=True):
+                target[cases, : source.shape[1]] = source
         return result
 
     def score_candidates(self, lists: TopN) -> Iterator[tuple[Ints, TopN]]:
-        """Yield blocks of cases, with the products of all items of their lists and of `added`."""
+        """Yield blocks of cases, with the products of the items of their lists and added scores.
+
+        The items are in the order of their ids; -1 is no item.
+        """
         rows = self.allowed_rows()
         size = max(1, NUMBERS // (self.n + int(rows.lengths.max(initial=0))))
         for start in range(0, len(rows), size):
@@ -143,31 +146,30 @@ class ListSearch:
             ids, mask = pad_histories(added_rows, max(1, int(added_rows.lengths.max(initial=0))))
             both = np.concatenate([lists.items[cases], np.where(mask, ids, -1)], axis=1)
             united = unite_lists(both, part.excluded, len(self.index.items))
-            yield (
-                cases,
-                rescore_candidates(
-                    part.interests,
-                    part.active,
-                    self.index.items,
-                    united,
-                    n=max(1, united.shape[1]),
-                    score=self.score,
-                ),
+            candidates = rescore_candidates(
+                part.interests,
+                part.active,
+                self.index.items,
+                united,
+                n=max(1, united.shape[1]),
+                score=self.score,
             )
+            yield cases, candidates.take_columns(np.argsort(candidates.items, axis=1))
 
     def allowed_rows(self) -> Ragged:
         """Return the items of each case that have an added score and may appear in its list."""
         limits, num_items = self.item_filter, len(self.index.items)
-        rows = Ragged(self.added.indptr.astype(np.int64), self.added.indices.astype(np.int64))
-        is_kept = np.ones(len(rows.values), np.bool_)
+        added = self.added_scores
+        rows = Ragged(added.indptr.astype(np.int64), added.indices.astype(np.int64))
+        keys = rows.keys(num_items)
+        is_kept = np.ones(len(keys), np.bool_)
+        if limits.exclude is not None:
+            is_kept &= ~np.isin(keys, limits.exclude.keys(num_items))
         if limits.is_allowed is not None:
             is_kept &= limits.is_allowed[rows.values]
         if limits.only is not None:
-            cases = np.repeat(np.arange(len(rows)), rows.lengths)
-            listed = limits.only.rows
-            keys = np.repeat(np.arange(len(listed)), listed.lengths) * num_items + listed.values
-            is_listed = np.isin(cases * num_items + rows.values, keys)
-            is_kept &= is_listed | ~limits.only.has_list[cases]
+            is_listed = np.isin(keys, limits.only.rows.keys(num_items))
+            is_kept &= is_listed | ~limits.only.has_list[keys // num_items]
         return rows.where(is_kept)
 
     def top_products(self) -> TopN:
@@ -281,6 +283,12 @@ class ListSearch:
         return result
 
 
+def best_columns(scores: Array, n: int) -> Ints:
+    """Return the columns of the n largest of scores (C, M), best first; of equal ones the first."""
+    columns: Ints = np.argsort(-scores, axis=1, kind="stable")[:, :n]  # recall-R1
+    return columns
+
+
 def entries_at(matrix: Any, items: Ints) -> Array:
     """Return the entries (C, M) of a sparse matrix by rows (C, N) at items; 0 for -1."""
     if matrix.nnz == 0:
@@ -331,8 +339,7 @@ def list_length(minimum: Ints) -> Ints:
 
 def count_excluded(rows: Ragged, n_items: int) -> Ints:
     """Return the number of distinct items of each row; the catalogue has `n_items`."""
-    cases = np.repeat(np.arange(len(rows)), rows.lengths)
-    distinct = np.unique(cases * n_items + rows.values) // n_items
+    distinct = np.unique(rows.keys(n_items)) // n_items
     return np.bincount(distinct, minlength=len(rows))
 
 

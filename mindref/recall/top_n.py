@@ -23,6 +23,14 @@ class TopN(NamedTuple):
     scores: Array  # (C, n) non-increasing along a list
     interests: Ints  # (C, n) interest with the largest score of the item, from 0
 
+    def take_columns(self, columns: Ints) -> TopN:
+        """Return the entries of each list at columns (C, M), in their order."""
+        return TopN(
+            np.take_along_axis(self.items, columns, axis=1),
+            np.take_along_axis(self.scores, columns, axis=1),
+            np.take_along_axis(self.interests, columns, axis=1),
+        )
+
 
 def empty_top_n(cases: int, n: int, dtype: Any) -> TopN:
     """Return lists of padding only: recall-R8."""

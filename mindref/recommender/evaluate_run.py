@@ -35,17 +35,12 @@ from mindref.models.parameters import OwnCountsTerm
 from mindref.models.registry import describe_model
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
-from mindref.recall.exact import ExactIndex
-from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, ListSearch
+from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import TopN
 from mindref.recommender.baselines import baseline_warnings, fit_baseline
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.serving.top_n_lists import (
-    own_counts_scores,
-    recommend_batch,
-    servable_matrix,
-)
+from mindref.recommender.serving.top_n_lists import recommend_batch, search_vectors
 from mindref.recommender.training.memory_estimate import check_list_memory
 from mindref.run.source import LoadedLog, Source, file_options, translate_items
 from mindref.run.training_data import sample_cases
@@ -129,38 +124,20 @@ class Validator:
 
     def __call__(self, params: Any) -> float:
         """Return the metric; with `own_counts_term`, that of lists with the chosen term."""
-        model, targets = self.model._replace(params=params), self.evaluation_set.cases.targets
+        model, cases = self.model._replace(params=params), self.evaluation_set.cases
+        targets, profiles = cases.targets, self.evaluation_set.profiles
         if model.config.own_counts_term and not self.evaluation_set.exclude_seen:
-            ranked, self.own_counts = self.choose_own_counts(model)
+            from mindref.recommender.own_counts_term import choose_term
+
+            prepared = search_vectors(
+                model, cases.histories, profiles, n=self.n, backend=self.backend
+            )
+            ranked, self.own_counts = choose_term(prepared, targets, model.config.temperature)
         else:
             ranked, _ = recommend_cases(model, self.evaluation_set, self.n, self.backend)
         hit = metrics.hit_mask(ranked.items, targets)
         relevant = metrics.count_distinct(targets)
         return float(metrics.METRICS[self.kind](hit, relevant, self.n).mean())
-
-    def choose_own_counts(self, model: Model) -> tuple[TopN, OwnCountsTerm | None]:
-        """Return the lists with the best term of own counts, and the term."""
-        from mindref.recommender.own_counts_term import choose_term  # SciPy is slow to import
-
-        cases, config = self.evaluation_set.cases, model.config
-        servable = ServableItems.of(model.catalogue)
-        histories = servable.select(cases.histories)
-        user = compute_interests(model, histories, self.evaluation_set.profiles, self.backend)
-        search = ListSearch(
-            index=ExactIndex(servable_matrix(model, servable)),
-            interests=user.vectors,
-            active=user.active,
-            n=self.n,
-            item_filter=EVERY_ITEM,
-            score=config.score,
-        )
-        lists, rows = search.top_n(), servable.to_rows(histories)
-        targets = servable.to_rows(servable.select(cases.targets))
-        term = choose_term(search, lists, rows, targets, config.temperature)
-        if term is not None:
-            added = own_counts_scores(term, rows, len(servable.ids))
-            lists = search.with_added(added).add_scores(lists)
-        return lists._replace(items=servable.to_ids(lists.items)), term
 
 
 def evaluate_lists(
@@ -238,6 +215,8 @@ def evaluate_model(
             SEEN_TARGETS: model_report.seen_targets,
         },
     }
+    if model.own_counts is not None:
+        report["own_counts"] = model.own_counts._asdict()
     return report, ranked
 
 

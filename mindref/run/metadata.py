@@ -88,6 +88,13 @@ class StartFacts(TypedDict):
     trained_on: list[EarlierTraining]
 
 
+class TermFacts(TypedDict):
+    """The term of own counts that an earlier run gave."""
+
+    weight: Finite
+    decay: Finite
+
+
 class RunFacts(TypedDict):
     """The facts of a run that are used; config.json has more."""
 
@@ -103,6 +110,7 @@ class RunFacts(TypedDict):
     last_time: NotRequired[Finite]
     interactions: NotRequired[Count]
     log_bytes: NotRequired[Count]
+    own_counts: NotRequired[TermFacts]
     integer_ids: NotRequired[list[str]]  # item, user: ids that were integers
 
 

@@ -23,6 +23,10 @@ def test_a_trained_item_is_a_behaviour_or_target_of_an_example():
     sequences = Ragged.of([[0, 1], [2], [], [3, 3, 1]])
     by_steps = find_trained_items(sequences, 5, by_steps=True)
     assert by_steps.tolist() == [True, True, False, True, False]
+    by_basket = find_trained_items(
+        sequences, 5, by_steps=True, history_lengths=np.array([0, 0, 0, 0, 0, 2])
+    )
+    assert by_basket.tolist() == [False, True, False, True, False]
     fitted = find_trained_items(sequences, 5, by_steps=False)
     assert fitted.tolist() == [True, True, True, True, False]
 

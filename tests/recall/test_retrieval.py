@@ -276,7 +276,10 @@ def test_scores_are_masked():
 @pytest.mark.rules("recall-R59")
 @pytest.mark.parametrize("kind", ["exact", "half"])
 @pytest.mark.parametrize("limit", ["none", "exclude", "is_allowed", "only", "per_interest"])
-def test_lists_with_added_scores_are_those_of_all_items_by_the_sums(kind, limit, monkeypatch):
+@pytest.mark.parametrize("has_ties", [False, True])
+def test_lists_with_added_scores_are_those_of_all_items_by_the_sums(
+    kind, limit, has_ties, monkeypatch
+):
     monkeypatch.setattr(retrieval, "NUMBERS", 30)  # several blocks of cases
     rng = np.random.default_rng(3)
     cases, items, n = 6, 40, 7
@@ -287,6 +290,8 @@ def test_lists_with_added_scores_are_those_of_all_items_by_the_sums(kind, limit,
     active = np.ones((cases, 2), np.bool_)
     active[::2, 1] = False
     added = sparse.random(cases, items, 0.2, "csr", np.float32, rng) * 3
+    if has_ties:
+        table, interests, added = np.rint(table), np.rint(interests), added.ceil()
     filters = {
         "exclude": ItemFilter(exclude=Ragged.of([[0, 3, 9, 9]] * cases)),
         "is_allowed": ItemFilter(is_allowed=np.arange(items) % 3 > 0),

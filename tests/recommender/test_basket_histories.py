@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mindref import MIND
 from mindref.data.examples import TrainingExamples
 from mindref.data.frames import from_arrays
 from mindref.errors import DataError
@@ -18,12 +19,17 @@ BASKETS = [[3, 1, 4, 1, 2, 2], [2, 3, 1], [5], [1, 1]]
 """Sizes of the baskets of each user. Three users train on 4, 1, 1 and 2 baskets."""
 
 
-def prepared(baskets=BASKETS):
-    """Split a log in which every item occurs once, so that a history shows where it comes from."""
-    config, protocol = plan_fit("mind", LAYOUT, "last_basket", None)
+def log_of(baskets):
+    """Return a log in which every item occurs once, so that a history shows where it comes from."""
     users = np.repeat(range(len(baskets)), [sum(sizes) for sizes in baskets])
     times = np.concatenate([np.repeat(range(len(sizes)), sizes) for sizes in baskets])
-    log = from_arrays(users, range(len(users)), times)
+    return from_arrays(users, range(len(users)), times)
+
+
+def prepared(baskets=BASKETS):
+    """Split the log."""
+    config, protocol = plan_fit("mind", LAYOUT, "last_basket", None)
+    log = log_of(baskets)
     return prepare_training(LoadedLog(log), protocol, config), config
 
 
@@ -87,3 +93,11 @@ def test_a_log_without_a_second_training_basket_is_refused():
     made, config = prepared([[2, 1, 1]])
     with pytest.raises(DataError, match="two baskets, with basket_histories"):
         make_loader(made.task, config)
+
+
+@pytest.mark.rules("data-R98", "model-R41")
+def test_items_of_users_with_one_training_basket_are_untrained():
+    made = MIND(steps=1, batch=4, negatives=4, backend="numpy")
+    report = made.fit(log_of(BASKETS), split="last_basket").report
+    items = sum(map(sum, BASKETS))
+    assert report["untrained"]["items"] == items - (3 + 1 + 4 + 1) - (1 + 1)

@@ -1,41 +1,52 @@
 """The term of own counts: chosen by validation, stored with the model, in every list."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mindref.backend import load_backend
 from mindref.data.log import Ragged
+from mindref.data.splits import EvaluationCases
 from mindref.errors import RunError
+from mindref.evaluation import metrics
 from mindref.models.item_knn import interaction_weights
 from mindref.models.parameters import OwnCountsTerm
-from mindref.models.serving import compute_interests, item_matrix
+from mindref.models.servable_items import ServableItems
+from mindref.models.serving import Interests, compute_interests, item_matrix
 from mindref.recall import ExactIndex
 from mindref.recall.retrieval import EVERY_ITEM, ListSearch
 from mindref.recommender import Recommender, own_counts_term
-from mindref.recommender.training.trainer import resume_run
+from mindref.recommender.evaluate_run import EvaluationSet, Validator, recommend_cases
+from mindref.recommender.export import export_vectors
+from mindref.recommender.serving.top_n_lists import VectorSearch
+from mindref.recommender.training.plan import plan_training
+from mindref.recommender.training.trainer import Trainer, resume_run
 from mindref.run import array_files, checkpoint
+from mindref.run.source import LoadedLog
+from tests.runs import stop_after, trainer
 
 TEMPERATURE = 0.5
 
 
-def search(rng, cases=12, items=30, n=5):
-    return ListSearch(
-        index=ExactIndex(rng.normal(size=(items, 4))),
-        interests=rng.normal(size=(cases, 1, 4)),
-        active=np.ones((cases, 1), np.bool_),
-        n=n,
-        item_filter=EVERY_ITEM,
-        score="max",
-    )
+def search(rng, histories, items=30, n=5):
+    """Return the search of random vectors for histories of item ids; item 0 is not servable."""
+    cases, is_servable = len(histories), np.arange(items) > 0
+    vectors, active = rng.normal(size=(cases, 1, 4)), np.ones((cases, 1), np.bool_)
+    index = ExactIndex(rng.normal(size=(items - 1, 4)))
+    made = ListSearch(index, vectors, active, n, EVERY_ITEM, "max")
+    servable = ServableItems(np.flatnonzero(is_servable), is_servable)
+    interests = Interests(vectors, active, None, None, None)
+    return VectorSearch(made, interests, Ragged.of(histories - 1), servable)
 
 
 def gain(scores, targets, n):
-    """Return the sum of 1 / log2(1 + rank) of the targets, from the scores of all items."""
+    """Return the sum of 1 / log2(1 + rank) of the distinct targets, by scores (C, N)."""
     total = 0.0
     for row, wanted in zip(scores, targets, strict=True):
         order = np.argsort(-row, kind="stable")[:n].tolist()
-        total += sum(1 / np.log2(2 + order.index(t)) for t in wanted if t in order)
+        total += sum(1 / np.log2(2 + order.index(t)) for t in set(wanted) if t in order)
     return total
 
 
@@ -44,37 +55,33 @@ def gain(scores, targets, n):
 def test_the_term_with_the_largest_gain_is_chosen(repeat):
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        searched = search(rng)
-        histories = [rng.integers(0, 30, 9).tolist() for _ in range(12)]
+        histories = rng.integers(1, 30, (12, 9))
+        prepared = search(rng, histories)
         targets = [
-            np.unique(rng.choice(h if rng.random() < repeat else np.arange(30), 2)).tolist()
-            for h in histories
+            rng.choice(h if rng.random() < repeat else np.arange(30), 2).tolist() for h in histories
         ]
-        rows = Ragged.of(histories)
-        products = searched.interests[:, 0] @ searched.index.items.T
-        gains = {None: gain(products, targets, 5)}
+        products = np.full((12, 30), -np.inf)
+        products[:, 1:] = prepared.interests.vectors[:, 0] @ prepared.search.index.items.T
+        scores = {None: products}
         for decay, weight in itertools.product(own_counts_term.DECAYS, own_counts_term.WEIGHTS):
+            counts = interaction_weights(
+                Ragged.of(histories), 30, decay=decay, sum_repeats=True
+            ).toarray()
             term = OwnCountsTerm(weight * TEMPERATURE, decay)
-            counts = interaction_weights(rows, 30, decay=decay, sum_repeats=True).toarray()
-            gains[term] = gain(products + term.weight * counts, targets, 5)
-        chosen = own_counts_term.choose_term(
-            searched, searched.top_n(), rows, Ragged.of(targets), TEMPERATURE
-        )
-        assert gains[chosen] == pytest.approx(max(gains.values()))
+            scores[term] = products + term.weight * counts
+        lists, chosen = own_counts_term.choose_term(prepared, Ragged.of(targets), TEMPERATURE)
+        gains = {term: gain(x, targets, 5) for term, x in scores.items()}
+        first = next(x for x in gains if gains[x] == pytest.approx(max(gains.values())))
+        assert chosen == first, "of equal gains, the first"
+        expected = np.argsort(-scores[chosen], axis=1, kind="stable")[:, :5]
+        np.testing.assert_array_equal(lists.items, expected)
         assert repeat < 1 or chosen is not None
-
-
-def test_of_equal_scores_the_lower_id_is_first():
-    items, scores = np.array([[4, 2, 9, -1]]), np.array([[1.0, 1.0, 1.0, -np.inf]])
-    for target, rank in ((2, 1), (4, 2), (9, 3)):
-        gained = own_counts_term.discounted_gain(items, scores, Ragged.of([[target]]), 3)
-        assert gained == pytest.approx(1 / np.log2(1 + rank))
 
 
 def repeating_log():
     """Return users who come back to their three items, the last one most often."""
     rng = np.random.default_rng(0)
-    rows = []
+    rows = [("once", "untrained", 0)]  # item 0
     for user in range(60):
         own = rng.choice(40, 3, replace=False)
         rows += [(f"u{user}", f"i{own[x]}", t) for t, x in enumerate(rng.integers(0, 3, 14))]
@@ -82,7 +89,7 @@ def repeating_log():
     return {"user": list(users), "item": list(items), "time": list(times)}
 
 
-SETTINGS = {"steps": 40, "batch": 32, "width": 8, "evaluate_every": 20}
+SETTINGS = {"steps": 40, "batch": 32, "width": 8, "window": 4, "evaluate_every": 20}
 
 
 @pytest.fixture(scope="module")
@@ -107,17 +114,99 @@ def test_a_saved_model_has_its_term_and_gives_the_same_lists(fitted, tmp_path):
 
 
 @pytest.mark.rules("mind_plus-R25")
-def test_the_score_is_that_of_the_vectors_and_the_weighted_count(fitted):
-    history, (weight, decay) = ["i1", "i2", "i1"], fitted.report["own_counts"].values()
+def test_the_score_is_that_of_the_vectors_and_the_weighted_count_of_the_whole_history(fitted):
+    history = ["i1", "i2", "i1", "i3", "i4", "i5"]
+    weight, decay = fitted.report["own_counts"].values()
     plain = {x.item: x.score for x in fitted.recommend(history, n=40, exclude_seen=True)}
     ranked = {x.item: x.score for x in fitted.recommend(history, n=40)}
     assert {i: ranked[i] for i in plain} == pytest.approx(plain)
     model, ids = fitted.served.model, fitted.served.items.ids
     rows = Ragged.of([[ids.index(item) for item in history]])
     vectors = compute_interests(model, rows, np.zeros((1, 0), np.int64)).vectors[0]
-    for item, count in (("i1", 1 + decay**2), ("i2", decay)):
+    for item, count in (("i1", decay**3 + decay**5), ("i2", decay**4)):
         product = (vectors @ item_matrix(model)[ids.index(item)]).max()
         assert ranked[item] == pytest.approx(product + weight * count, rel=1e-5)
+
+
+@pytest.mark.rules("mind_plus-R26")
+def test_the_metric_is_that_of_lists_with_the_chosen_term(fitted):
+    served = fitted.served
+    log, model = served.log, served.model._replace(own_counts=None)
+    users = np.arange(1, 41)
+    rows = log.interactions.take(users)
+    cases = EvaluationCases(
+        users,
+        rows.slice(np.arange(40), np.zeros(40, np.int64), np.full(40, 12)),
+        rows.slice(np.arange(40), np.full(40, 12), np.full(40, 14)),
+    )
+    evaluated = EvaluationSet(
+        cases, np.zeros((40, 0), np.int64), np.ones(41), log.interactions, exclude_seen=False
+    )
+    config = model.config
+    for metric in ("hit_rate@1", "ndcg@3"):
+        model = model._replace(config=type(config).of("mind", {"metric": metric}, config.to_dict()))
+        validator = Validator(model, evaluated, load_backend("numpy"))
+        value = validator(model.params)
+        kind, n = metric.split("@")
+        values = {}
+        for term in (None, validator.own_counts):
+            lists, _ = recommend_cases(model._replace(own_counts=term), evaluated, int(n))
+            hit = metrics.hit_mask(lists.items, cases.targets)
+            relevant = metrics.count_distinct(cases.targets)
+            values[term] = metrics.METRICS[kind](hit, relevant, int(n)).mean()
+        assert value == pytest.approx(values[validator.own_counts])
+        assert value > values[None]
+
+
+@pytest.mark.rules("mind_plus-R25")
+def test_the_model_has_the_term_of_the_best_validation(tmp_path):
+    terms = [OwnCountsTerm(weight, 1.0) for weight in (1.0, 2.0, 3.0)]
+    made, values = trainer(tmp_path / "run", backend="numpy"), [0.1, 0.3, 0.2]
+    made.validate = lambda params: values[len(made.validations)]
+    made.validated_term = lambda: terms[len(made.validations) - 1]
+    made.train()
+    assert [x.value for x in made.validations] == values
+    assert made.model().own_counts == checkpoint.load_best(made.run).own_counts == terms[1]
+
+
+@pytest.mark.rules("model-R53", "model-R55")
+@pytest.mark.parametrize("source", ["steps_of", "start_from"])
+def test_a_training_on_everything_has_the_term_of_the_earlier_run(fitted, tmp_path, source):
+    fitted.save(tmp_path / "run")
+    term, log = fitted.served.model.own_counts, LoadedLog(fitted.served.log)
+    changes = {} if source == "steps_of" else {"steps": 40}
+
+    def plan(**given):
+        options = {"protocol": "none", "exclude_seen": None, source: tmp_path / "run"} | given
+        return plan_training(None, changes, None, {}, **options)
+
+    made = Trainer(replace(plan(), run=tmp_path / "new"), log)
+    made.create()
+    made.train(stop_after(20))
+    resumed = resume_run(tmp_path / "new").train()
+    assert checkpoint.load_best(tmp_path / "new").own_counts == resumed.own_counts == term
+    assert made.warnings == []
+    assert Trainer(plan(exclude_seen=True), log).own_counts is None
+
+
+def test_without_validation_and_an_earlier_run_a_warning_says_that_no_term_is_chosen():
+    made = Recommender(**SETTINGS).fit(repeating_log(), split="none", exclude_seen=False)
+    assert made.served.model.own_counts is None
+    (warning,) = made.report["warnings"]
+    assert "no term of the user's own counts" in warning
+
+
+@pytest.mark.rules("serving-R4")
+def test_exported_vectors_come_with_the_numbers_of_the_term_and_a_warning(fitted, tmp_path):
+    fitted.save(tmp_path / "run")
+    facts = export_vectors(tmp_path / "run", tmp_path / "vectors")
+    assert facts["score"]["own_counts"] == fitted.report["own_counts"]
+    assert facts["warnings"][0].startswith("products of the vectors lack the term of own counts")
+
+
+@pytest.mark.rules("recall-R58")
+def test_a_later_report_names_the_term(fitted):
+    assert fitted.evaluate()["own_counts"] == fitted.report["own_counts"]
 
 
 @pytest.mark.parametrize("numbers", [[0, 1], [1, 1.5], [np.nan, 1], [1], [1, 0]])

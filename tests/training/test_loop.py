@@ -12,6 +12,7 @@ from mindref.errors import ConfigError
 from mindref.models.family import family_of
 from mindref.models.parameters import copy_params, flatten
 from mindref.models.registry import families_allowing, families_using
+from mindref.recommender import evaluate_run
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_best, load_state
 from mindref.training import engine
@@ -98,9 +99,7 @@ def test_an_interval_sees_most_users():
 def values(monkeypatch, *given):
     """Let validation say these values, one a validation."""
     said = iter(given)
-    monkeypatch.setattr(
-        "mindref.recommender.training.trainer.Validator", lambda *_: lambda params: next(said)
-    )
+    monkeypatch.setattr(evaluate_run.Validator, "__call__", lambda self, params: next(said))
 
 
 def test_the_best_validation_is_served_and_the_first_of_equals_stays(tmp_path, monkeypatch):

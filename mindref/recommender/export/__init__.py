@@ -25,11 +25,10 @@ import numpy as np
 
 import mindref
 from mindref.arguments import Count, check_arguments
-from mindref.config import Config
 from mindref.data.rng import make_rng
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, RunError, say
 from mindref.models.family import family_of
-from mindref.models.serving import compute_interests
+from mindref.models.serving import Model, compute_interests
 from mindref.models.tower import (
     UserTower,
     require_tower,
@@ -105,7 +104,7 @@ def export_run(
                 "shape": list(parts.items.shape),
                 "ids": IDS,
             },
-            **score_entry(parts.config),
+            **score_entry(served.model),
             **run_entry(run, served),
             "checked": verdict._asdict(),
         }
@@ -114,7 +113,8 @@ def export_run(
         warnings += [
             "the run draws initial logits anew for every request; the file has the keyed ones"
         ]
-    return {**facts, "warnings": warnings + checked_users.warnings}
+    warnings += term_warnings(served.model) + checked_users.warnings
+    return {**facts, "warnings": warnings}
 
 
 @check_arguments
@@ -151,12 +151,13 @@ def export_vectors(
             "form": "parquet",
             "items": {"shape": list(served.item_vectors.shape)},
             **({} if rows is None else {"users": rows}),
-            **score_entry(served.model.config),
+            **score_entry(served.model),
             "exclude_seen": served.facts["exclude_seen"],
             **run_entry(run, served),
         }
         facts = seal_manifest(folder, VECTORS, entries, writer.versions)
-    return {**facts, "warnings": warnings + ([] if requested is None else requested.warnings)}
+    warnings += term_warnings(served.model) + ([] if requested is None else requested.warnings)
+    return {**facts, "warnings": warnings}
 
 
 def write_users(
@@ -268,14 +269,23 @@ def tower_signature(parts: UserTower) -> dict[str, object]:
     return entry
 
 
-def score_entry(config: Config) -> dict[str, object]:
+def score_entry(model: Model) -> dict[str, object]:
     """Return the scoring rule."""
     score = {
         "product": "inner",
-        "interests": config.score,  # max or sum, over the active ones
-        "normalised": config.normalise,  # interests and items have length one already
+        "interests": model.config.score,  # max or sum, over the active ones
+        "normalised": model.config.normalise,  # interests and items have length one already
     }
+    if model.own_counts is not None:
+        score["own_counts"] = model.own_counts._asdict()
     return {"score": score}  # serving-R4
+
+
+def term_warnings(model: Model) -> list[str]:
+    """Return the warning that a term of the score is not in the exported vectors."""
+    if model.own_counts is None:
+        return []
+    return ["products of the vectors lack the term of own counts; export.json has its numbers"]
 
 
 def run_entry(run: Path, served: ServedModel) -> dict[str, object]:

@@ -43,36 +43,70 @@ def recommend_batch(
     else search is exact. rng: generator of logits drawn per call. Histories and lists leave out
     items that are not servable.
     """
+    if not family_of(model.config.model).has_vectors:
+        return recommend_by_scores(model, histories, n, item_filter), None
+    prepared = search_vectors(
+        model,
+        histories,
+        profiles,
+        n=n,
+        item_filter=item_filter,
+        index=index,
+        backend=backend,
+        rng=rng,
+    )
+    term, search = model.own_counts, prepared.search
+    ranked = (search if term is None else prepared.with_term(term)).top_n()
+    ids = prepared.servable.to_ids(ranked.items)
+    return ranked._replace(items=ids), prepared.interests
+
+
+class VectorSearch(NamedTuple):
+    """The search for the items of C histories by vectors, in rows of the servable items."""
+
+    search: ListSearch  # without the term of own counts
+    interests: Interests
+    histories: Ragged  # C rows, whole
+    servable: ServableItems
+
+    def own_counts(self, decay: float) -> Any:
+        """Return the decayed counts of the items of each history, a sparse matrix by rows."""
+        from mindref.models.item_knn import interaction_weights  # SciPy is slow to import
+
+        items = len(self.servable.ids)
+        return interaction_weights(self.histories, items, decay=decay, sum_repeats=True)
+
+    def with_term(self, term: OwnCountsTerm) -> ListSearch:
+        """Return the search by scores with a term of own counts."""
+        return self.search.with_added_scores(
+            self.own_counts(term.decay) * term.weight  # mind_plus-R25
+        )
+
+
+def search_vectors(
+    model: Model,
+    histories: Ragged,
+    profiles: Ints,
+    *,
+    n: int,
+    item_filter: ItemFilter = EVERY_ITEM,
+    index: Index | None = None,
+    backend: Backend | None = None,
+    rng: np.random.Generator | None = None,
+) -> VectorSearch:
+    """Compute the interests of histories, and return the search of `recommend_batch`."""
     servable = ServableItems.of(model.catalogue)
     histories = servable.select(histories)
-    limits = filter_of_rows(item_filter, servable)
-    if not family_of(model.config.model).has_vectors:
-        return recommend_by_scores(model, histories, n, servable, limits), None
-    computed = compute_interests(model, histories, profiles, backend, rng)
+    interests = compute_interests(model, histories, profiles, backend, rng)
     search = ListSearch(
         index=ExactIndex(servable_matrix(model, servable)) if index is None else index,
-        interests=computed.vectors,
-        active=computed.active,
+        interests=interests.vectors,
+        active=interests.active,
         n=n,
-        item_filter=limits,
+        item_filter=filter_of_rows(item_filter, servable),
         score=model.config.score,
     )
-    if model.own_counts is not None:
-        rows = servable.to_rows(histories)
-        search = search.with_added(own_counts_scores(model.own_counts, rows, len(servable.ids)))
-    ranked = search.top_n()
-    return ranked._replace(items=servable.to_ids(ranked.items)), computed
-
-
-def own_counts_scores(term: OwnCountsTerm, histories: Ragged, items: int) -> Any:
-    """Return the scores that the term of own counts adds, a sparse matrix by rows (C, N).
-
-    histories: whole histories (C rows) of `items` items.
-    """
-    from mindref.models.item_knn import interaction_weights  # SciPy is slow to import
-
-    counts = interaction_weights(histories, items, decay=term.decay, sum_repeats=True)
-    return counts * term.weight  # mind_plus-R25
+    return VectorSearch(search, interests, servable.to_rows(histories), servable)
 
 
 class PopularItems(NamedTuple):
@@ -126,17 +160,14 @@ def servable_matrix(model: Model, servable: ServableItems) -> Array:
     return vectors if servable.is_all else vectors[servable.ids]
 
 
-def recommend_by_scores(
-    model: Model, histories: Ragged, n: int, servable: ServableItems, item_filter: ItemFilter
-) -> TopN:
-    """Return the top-n servable items of each history by the scores of the model.
-
-    item_filter: in rows of the servable items.
-    """
+def recommend_by_scores(model: Model, histories: Ragged, n: int, item_filter: ItemFilter) -> TopN:
+    """Return the top-n servable items of each history by the scores of the model."""
+    servable = ServableItems.of(model.catalogue)
+    histories, limits = servable.select(histories), filter_of_rows(item_filter, servable)
     ranked, start = empty_top_n(len(histories), n, np.float64), 0
     for block in score_histories(model, histories):
         cases = np.arange(start, start + block.shape[0])
-        write_cases(ranked, cases, lists_by_scores(block, n, servable, item_filter.take(cases)))
+        write_cases(ranked, cases, lists_by_scores(block, n, servable, limits.take(cases)))
         start += block.shape[0]
     return ranked._replace(items=servable.to_ids(ranked.items))
 

@@ -19,6 +19,7 @@ from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
+from mindref.models.parameters import OwnCountsTerm
 from mindref.presets import (
     PRESETS,
     SETTINGS_BY_PROTOCOL,
@@ -59,6 +60,16 @@ class TrainingPlan:
     device: str = "cpu"
     resumed: Mapping[str, Any] = field(default_factory=dict)  # facts of the run to resume, if any
     preset: str = ""  # empty if the settings are those of an earlier run
+    steps_of: Path | None = None  # run whose term of own counts is used without validation
+
+    def earlier_term(self) -> OwnCountsTerm | None:
+        """Return the term of own counts for a training without validation: of an earlier run."""
+        stored = self.resumed.get(checkpoint.OWN_COUNTS)
+        if stored is not None:
+            return OwnCountsTerm(**stored)
+        if self.steps_of is not None:  # model-R53
+            return checkpoint.load_best(self.steps_of).own_counts
+        return None if self.start is None else self.start.served.model.own_counts  # model-R55
 
     def describe(self, loaded: LoadedLog, backend: str) -> dict[str, object]:
         """Return the parts of the training as plain values: read, split, train, write and memory.
@@ -178,7 +189,9 @@ def plan_training(
         start = WarmStart.open(start_from, is_command=True)
         start.check(new_config)
     exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
-    return TrainingPlan(new_config, source, protocol, exclude_seen=exclude, start=start)
+    return TrainingPlan(
+        new_config, source, protocol, exclude_seen=exclude, start=start, steps_of=steps_of
+    )
 
 
 def plan_fit(

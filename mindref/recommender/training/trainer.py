@@ -59,6 +59,10 @@ from mindref.training.loop import (
 )
 
 REPORT = report.NAME  # of the test cases, in the run directory
+NO_TERM = (
+    "without validation, the scores have no term of the user's own counts; --steps-of RUN takes"
+    " that of RUN"
+)
 
 
 class TrainingRun:
@@ -124,8 +128,13 @@ class TrainingRun:
     @cached_property
     def served_catalogue(self) -> Catalogue:
         """The catalogue of the model in evaluation and serving: without untrained rows."""
-        task, by_steps = self.task, self.family.by_steps
-        is_trained = find_trained_items(task.sequences, task.sizes.items, by_steps=by_steps)
+        task = self.task
+        is_trained = find_trained_items(
+            task.sequences,
+            task.sizes.items,
+            by_steps=self.family.by_steps,
+            history_lengths=task.history_lengths,
+        )
         return mask_untrained_rows(task.catalogue, is_trained)
 
     def model(self) -> Model:
@@ -214,7 +223,7 @@ class TrainingRun:
         params = copy_params(state.params)
         if self.validate is not None:
             self.validate(params)
-            self.own_counts = getattr(self.validate, "own_counts", None)
+            self.own_counts = self.validated_term()
         self.write_model(params, state.best_step)
         return params
 
@@ -277,6 +286,10 @@ class TrainingRun:
             log = self.prepared.loaded.log
             raise name_ids(error, log, users, self.made_run, saved_step) from error
 
+    def validated_term(self) -> OwnCountsTerm | None:
+        """Return the term of own counts that the last validation chose, if any."""
+        return None
+
     def validate_on_first(self, params: Any) -> float:
         """Return the validation metric of these parameters, computed by the first process."""
         validate: Any = self.validate
@@ -287,7 +300,7 @@ class TrainingRun:
         self.validations.append(validation)
         if validation.is_best and self.ranks.first:  # only the first process needs the large copy
             self.best = copy_params(state.params)
-            self.own_counts = getattr(self.validate, "own_counts", None)
+            self.own_counts = self.validated_term()
         self.check_same(state)
         self.ranks.broadcast_from_first(lambda: self.save(state, is_best=validation.is_best))
 
@@ -361,10 +374,18 @@ class Trainer(TrainingRun):
         super().__init__(config, prepared, prepared.task, state, plan.run, backend, ranks)
 
         self.warnings = [*left_out_warnings(self.start_facts), *leaks]
-        if plan.protocol == NO_SPLIT:
-            return  # nothing to validate on
+        if plan.protocol == NO_SPLIT:  # nothing to validate on
+            if config.own_counts_term and not self.exclude_seen:
+                self.own_counts = plan.earlier_term()
+                self.warnings += [] if self.own_counts else [NO_TERM]
+            return
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
-        self.validate = Validator(self.model(), self.evaluation_set(cases), self.backend)
+        self.validator = Validator(self.model(), self.evaluation_set(cases), self.backend)
+        self.validate = self.validator
+
+    def validated_term(self) -> OwnCountsTerm | None:
+        """Return the term of own counts that the last validation chose, if any."""
+        return self.validator.own_counts
 
     def evaluation_set(self, cases: EvaluationCases) -> EvaluationSet:
         """Return the evaluation set of these cases."""
@@ -393,8 +414,15 @@ class Trainer(TrainingRun):
             **({"start_from": self.start_facts} if self.start_facts else {}),
             **describe_training(self.prepared),
             **({} if size is None else {"log_bytes": size}),  # model-R62
+            **self.term_facts(),
             **({"integer_ids": list(log.integer_ids)} if log.integer_ids else {}),
         }
+
+    def term_facts(self) -> dict[str, object]:
+        """Return the entry of the term of own counts, if an earlier run gave it."""
+        if self.own_counts is None or self.plan.protocol != NO_SPLIT:
+            return {}
+        return {"own_counts": self.own_counts._asdict()}
 
     def description(self) -> dict[str, object]:
         """Return what callbacks and trackers receive before the first step."""
@@ -448,8 +476,6 @@ class Trainer(TrainingRun):
         words, _ = evaluate_model(
             self.model(), evaluated, self.prepared.loaded, backend=self.backend
         )
-        if self.own_counts is not None:
-            words["own_counts"] = self.own_counts._asdict()
         words["notes"][NOT_SAMPLED] = len(test.users) - len(evaluated.cases.users)
         words |= {"exclude_seen": self.exclude_seen, **self.ending()}
         words |= {"best_step": self.state.best_step, "validations": validations}
