@@ -22,6 +22,10 @@ from mindref.process.threads import usable_cores
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N",
     help="Port to listen on [0 to 65535]; 0: a free port.",
 )  # fmt: skip
+@click.option(
+    "--reload/--no-reload", "reloads", default=True, show_default=True,
+    help="Whether POST /reload is answered, which any client may send.",
+)  # fmt: skip
 @settings.index_option
 @settings.backend_option
 @settings.device_option
@@ -33,6 +37,7 @@ def serve_command(
     run: Path,
     host: str,
     port: int,
+    reloads: bool,
     index: str,
     backend: str | None,
     device: str,
@@ -70,6 +75,7 @@ def serve_command(
             stop,
             lambda url: print_stdout(f"serving {run} at {url}"),
             print_stderr,
+            reloads=reloads,
         )
     print_stderr("Stopped.")
     return stop.code

@@ -88,7 +88,7 @@ class Service:
 
     answers: computes the JSON values of requests; is called by several threads at once. load:
     returns the answers of the run directory as it is now. log: receives a line for each unexpected
-    error.
+    error. reloads: whether /reload is a route.
     """
 
     def __init__(
@@ -97,7 +97,11 @@ class Service:
         load: Callable[[], HistoryAnswers],
         threads: int,
         log: Callable[[str], None],
+        *,
+        reloads: bool = True,
     ) -> None:
+        # security-R19
+        self.routes = {path: x for path, x in ROUTES.items() if reloads or path != RELOAD}
         self.answers, self.load, self.log = answers, load, log
         self.metrics = ServiceMetrics(answers.facts()["step"])
         self.workers = ThreadPoolExecutor(threads, "mindref-serve")
@@ -118,7 +122,7 @@ class Service:
         }
         routes = [
             Route(path, self.counted(path, handlers[path]), methods=[route.method])
-            for path, route in ROUTES.items()
+            for path, route in self.routes.items()
         ]
         app = Starlette(routes=routes, exception_handlers={HTTPException: self.reject_route})
         app.router.redirect_slashes = False  # serving-R10: /health/ is another path
@@ -206,7 +210,9 @@ class Service:
 
     async def show_description(self, request: Request) -> Response:
         """Answer GET /openapi.json."""
-        return Response(encode_json(describe_api()), media_type=CONTENT_TYPE)  # serving-R20
+        return Response(
+            encode_json(describe_api(self.routes)), media_type=CONTENT_TYPE
+        )  # serving-R20
 
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics."""
@@ -216,7 +222,7 @@ class Service:
     async def reject_route(self, request: Request, error: HTTPException) -> Response:
         """Answer a request for an unknown path, or with another method."""
         self.metrics.requests.labels(OTHER, str(error.status_code)).inc()
-        routes = " or ".join(f"{route.method} {path}" for path, route in ROUTES.items())
+        routes = " or ".join(f"{route.method} {path}" for path, route in self.routes.items())
         message = say("path", routes, f"{request.method} {request.url.path}")
         return error_response(error.status_code, message, dict(error.headers or {}))
 

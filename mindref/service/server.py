@@ -88,12 +88,15 @@ def run_server(
     should_stop: Callable[[], bool],
     announce: Callable[[str], None],
     log: Callable[[str], None],
+    *,
+    reloads: bool = True,
 ) -> None:
     """Answer requests until `should_stop`, then finish the requests that are computed.
 
-    announce: receives the address when requests are answered; log: unexpected errors.
+    announce: receives the address when requests are answered; log: unexpected errors. reloads:
+    whether /reload is a route.
     """
-    service = Service(loaded.answers, loaded.load, threads, log)
+    service = Service(loaded.answers, loaded.load, threads, log, reloads=reloads)
     server = StoppableServer(service, should_stop, lambda: announce(url_of(loaded.listener)))
     try:
         server.run([loaded.listener])

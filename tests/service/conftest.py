@@ -52,7 +52,7 @@ class Client:
 
 
 @contextmanager
-def started_service(answers, threads=2, load=None):
+def started_service(answers, threads=2, load=None, **options):
     """Serve in a thread until the block ends."""
     stop, ready, lines = threading.Event(), threading.Event(), []
     listener = bind_socket("127.0.0.1", 0)
@@ -66,6 +66,7 @@ def started_service(answers, threads=2, load=None):
             "should_stop": stop.is_set,
             "announce": lambda url: ready.set(),
             "log": lines.append,
+            **options,
         },
     )
     port = listener.getsockname()[1]

@@ -124,7 +124,15 @@ def test_the_description_has_the_routes_and_fields_of_the_service(service):
             assert schema["properties"].keys() == bodies[path].__annotations__.keys()
 
 
-@pytest.mark.rules("serving-R19")
+@pytest.mark.rules("security-R19", "serving-R20")
+def test_without_reload_it_is_no_route():
+    with started_service(FakeAnswers(lambda request: {}), reloads=False) as client:
+        status, answer = client.post({}, "/reload")
+        assert (status, "POST /reload" in answer["error"].partition(", got ")[0]) == (404, False)
+        assert "/reload" not in json.loads(client.get("/openapi.json")[1])["paths"]
+
+
+@pytest.mark.rules("serving-R19", "security-R19")
 def test_a_reload_answers_later_requests_with_the_newer_run_or_changes_nothing():
     first, second, errors = WaitingAnswers(), FakeAnswers(lambda request: {"newer": True}), []
     second.facts = lambda: {"model": "mind", "step": 43}
@@ -145,6 +153,7 @@ def test_a_reload_answers_later_requests_with_the_newer_run_or_changes_nothing()
         assert json.loads(client.get("/health")[1])["step"] == 42
         status, answer = client.post({}, "/reload")
         assert (status, answer["step"]) == (200, 43)
+        assert client.post({"run": "/other"}, "/reload")[1] == answer, "the body names no run"
         assert client.post({"history": []}) == (200, {"newer": True})
         assert "mindref_model_step 43.0" in client.get("/metrics")[1]
         first.proceed.set()
