@@ -26,9 +26,9 @@ def test_this_machine_has_no_problem(cli, monkeypatch, tmp_path):
     rows["mindref"] = lines[1].split(None, 1)[1]  # the last line starts with the same word
     for name in ("mindref", "packages", "numpy", "scipy", "numba", "kernels", "registered"):
         assert rows[name].startswith("ok "), rows[name]
-    assert "backend numba     ok     ops, model, train; computes on cpu" in result.out
-    state = "ok     annoy" if find_spec("annoy") else "note   not usable: "
-    assert f"index annoy       {state}" in result.out
+    words = " ".join(result.out.split())  # the longest name sets the width of the column
+    assert "backend numba ok ops, model, train; computes on cpu" in words
+    assert f"index annoy {'ok annoy' if find_spec('annoy') else 'note not usable: '}" in words
     assert "\nmindref works here; notes: " in result.out
     assert "\x1b" not in result.out
     assert list(tmp_path.iterdir()) == []
@@ -47,7 +47,6 @@ def test_broken_packages_are_notes_with_reasons(tmp_path):
     checks = {check["name"]: check for check in report["checks"]}
     expected = {
         "index annoy": "its self-test failed (wrong neighbours)",
-        "index lost": "No module named 'missing'",
         "backend hangs": "No module named 'no_such_framework'",
         "backend aborting": "killed by SIGABRT",
         "backend leaves": "no message",
