@@ -24,7 +24,7 @@ INSTRUCTION_VARIABLES = (
     "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "XLA_FLAGS",
 )  # fmt: skip
 """Variables that select the instructions of BLAS, Numba, NumPy and the frameworks."""
-STATUS_FILE, PEAK_RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+PEAK_RESET_FILE = Path("/proc/self/clear_refs")
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
@@ -66,14 +66,9 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
-def resident_bytes() -> int | None:
-    """Return the resident bytes of this process, or None if unknown."""
-    return read_status("VmRSS")
-
-
 def peak_bytes() -> int | None:
     """Return the peak bytes since `reset_peak`, or since the start of the process."""
-    peak = read_status("VmHWM")
+    peak = memory.kilobytes_of(memory.STATUS_FILE, "VmHWM:")
     if peak is not None:
         return peak
     with suppress(ImportError):  # no such module on Windows
@@ -88,12 +83,3 @@ def reset_peak() -> None:
     """Reset the peak to the resident memory, if the system supports it."""
     with suppress(OSError):
         PEAK_RESET_FILE.write_text("5", encoding="ascii")
-
-
-def read_status(name: str) -> int | None:
-    """Return an entry of /proc/self/status in bytes; None if it cannot be read."""
-    try:
-        entry = re.search(rf"^{name}:\s+(\d+) kB", STATUS_FILE.read_text(encoding="ascii"), re.M)
-    except (OSError, UnicodeDecodeError):
-        return None
-    return int(entry[1]) * 1024 if entry else None

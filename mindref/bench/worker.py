@@ -35,6 +35,7 @@ from mindref.bench.contenders import Contender
 from mindref.bench.lower_bound import LOWER_BOUND, MachineRates
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
+from mindref.process import memory
 from mindref.shapes import Array
 
 
@@ -105,7 +106,7 @@ class WorkerState:
         workload = Workload(settings)
         _ = workload.batches, workload.histories, workload.catalogue
         gc.collect()
-        self.before = machine.resident_bytes()
+        self.before = memory.resident_memory()
         contender = Contender(name, workload, device)
         self.tasks = ContenderTasks(contender)
         self.facts = {

@@ -153,19 +153,15 @@ def check_memory_size() -> Finding:
         if size is not None:
             limits[name] = size
     facts = {"total": total, "available": free, "limits": limits}
-    sizes = [f"{name} {format_gigabytes(size)}" for name, size in limits.items()]
-    summary = ", ".join([format_gigabytes(total), f"{format_gigabytes(free)} available", *sizes])
+    texts = ["unknown size" if x is None else memory.format_bytes(x) for x in (total, free)]
+    sizes = [f"{name} {memory.format_bytes(size)}" for name, size in limits.items()]
+    summary = ", ".join([texts[0], f"{texts[1]} available", *sizes])
     if limits.get("RLIMIT_AS", memory.MIN_ADDRESS_SPACE) < memory.MIN_ADDRESS_SPACE:  # faults-R13
         todo = "raise it with ulimit -v: no command can start"
         return Finding.of(summary, todo, facts, problem=True)
     is_low = any(x is not None and x < LOW_MEMORY for x in (total, free, *limits.values()))
     todo = "less than 1 GB: lower --batch, --negatives and --window, or raise the limit"
     return Finding.of(summary, todo if is_low else "", facts)
-
-
-def format_gigabytes(size: int | None) -> str:
-    """Return a size as text."""
-    return "unknown size" if size is None else f"{size / 1e9:.1f} GB"
 
 
 LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {

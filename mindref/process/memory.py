@@ -14,6 +14,7 @@ from mindref.errors import MindrefError, say
 from mindref.process import cgroups
 from mindref.process.announcements import announce
 
+STATUS_FILE = Path("/proc/self/status")
 UNKNOWN_MEMORY = 1 << 62  # bytes, if the system reports nothing
 MIN_ADDRESS_SPACE = 800 * 2**20
 """Bytes of address space that Python, NumPy, OpenBLAS and Numba take before any data is loaded."""
@@ -61,7 +62,7 @@ def usable_memory() -> int:
     """Return the bytes that this process may use, with those that it uses already."""
     sizes = [available_memory(), address_space_limit()]
     if (free := free_memory()) is not None:
-        sizes.append(free + resident_memory())
+        sizes.append(free + (resident_memory() or 0))
     return min(size for size in sizes if size is not None)
 
 
@@ -84,9 +85,9 @@ def free_memory() -> int | None:
     return kilobytes_of(Path("/proc/meminfo"), "MemAvailable:")
 
 
-def resident_memory() -> int:
-    """Return the bytes of this process in memory, 0 if unknown."""
-    return kilobytes_of(Path("/proc/self/status"), "VmRSS:") or 0
+def resident_memory() -> int | None:
+    """Return the bytes of this process in memory, None if unknown."""
+    return kilobytes_of(STATUS_FILE, "VmRSS:")
 
 
 def kilobytes_of(path: Path, name: str) -> int | None:

@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 
 from mindref.bench import machine
+from mindref.process import memory
 
 pytestmark = pytest.mark.slow
 
 MANY = 1 << 26
 
-linux = pytest.mark.skipif(not machine.STATUS_FILE.is_file(), reason="no /proc/self/status here")
+linux = pytest.mark.skipif(not memory.STATUS_FILE.is_file(), reason="no /proc/self/status here")
 
 
 @linux
 def test_the_peak_includes_freed_memory_until_it_is_reset():
     machine.reset_peak()
-    before = machine.resident_bytes()
+    before = memory.resident_memory()
     assert before is not None
     held = np.ones(MANY, np.uint8)
-    now = machine.resident_bytes()
+    now = memory.resident_memory()
     assert now is not None
     assert now - before > 0.9 * MANY
     del held
@@ -32,9 +33,9 @@ def test_the_peak_includes_freed_memory_until_it_is_reset():
 
 
 def test_memory_is_unknown_without_a_status_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "STATUS_FILE", tmp_path / "none")
+    monkeypatch.setattr(memory, "STATUS_FILE", tmp_path / "none")
     monkeypatch.setattr(machine, "PEAK_RESET_FILE", tmp_path / "no" / "such")
     machine.reset_peak()
-    assert machine.resident_bytes() is None
+    assert memory.resident_memory() is None
     peak = machine.peak_bytes()
     assert peak is None or peak > 1 << 20
