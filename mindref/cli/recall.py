@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -110,15 +109,14 @@ def recall_command(options: RecallOptions) -> None:
         device=options.device,
         reranker=options.reranker,
     )
-    from mindref.recall.lists import save_lists, write_lists
+    from mindref.recall.lists import open_output, write_lists
     from mindref.recommender.serving.recall import recall_lists
 
     lists = recall_lists(run, request)
     print_stderr(*lists.warnings)
-    if output is None:  # the lists are computed while they are written
-        write_lists(sys.stdout, lists, lists.index, form)
-    else:
-        print_stderr(*save_lists(output, lists, lists.index, form))
+    with open_output(output) as (stream, warnings):  # the lists are computed while they are written
+        write_lists(stream, lists, lists.index, form)
+    print_stderr(*warnings)
 
 
 def parse_item_ids(option: str, text: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -56,9 +55,6 @@ def similar_command(options: SimilarOptions) -> None:
     request = ListRequest(n=options.n, only=only, exclude=exclude)
     answer, lines = similar_of_run(options.run, options.item, request)
     print_stderr(*lines)
-    if output is None:
-        lists.write_similar(sys.stdout, answer, form)
-    else:
-        with lists.save_text(output) as (stream, warnings):
-            lists.write_similar(stream, answer, form)
-        print_stderr(*warnings)
+    with lists.open_output(output) as (stream, warnings):
+        lists.write_similar(stream, answer, form)
+    print_stderr(*warnings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,20 +68,17 @@ def write_lists(stream: TextIO, answers: Iterable[UserList], index: Index, form:
     stream.write(tail)
 
 
-def save_lists(path: Path, answers: Iterable[UserList], index: Index, form: str) -> list[str]:
-    """Write every list to a file atomically. Return warnings.
-
-    Raises RunError, also if another process writes this file.
-    """
-    with save_text(path) as (stream, warnings):
-        write_lists(stream, answers, index, form)  # recall-R36, R38
-    return warnings
-
-
 @contextmanager
-def save_text(path: Path) -> Iterator[tuple[TextIO, list[str]]]:
-    """Yield a text stream of a file that gets its name at the end, and warnings."""
-    with lock.lock_output(path) as warning, atomic.open_atomic(path) as raw:
+def open_output(path: Path | None) -> Iterator[tuple[TextIO, list[str]]]:
+    """Yield a text stream of a file that gets its name at the end, and warnings.
+
+    Without a path, the stream is standard output. Raises RunError, also if another process writes
+    this file.
+    """
+    if path is None:
+        yield sys.stdout, []
+        return
+    with lock.lock_output(path) as warning, atomic.open_atomic(path) as raw:  # recall-R36, R38
         stream = io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", newline="\n")
         try:
             yield stream, [warning] if warning else []
