@@ -118,11 +118,12 @@ class ExperimentRuns:
         return self.fitted[config]
 
     def split_log(self, config: Config) -> PreparedLog:
-        """Return the split log. The last one is kept for settings with the same seed and features.
+        """Return the split log. The last one is kept for settings that split it the same way.
 
         Raises DataError or ConfigError for settings that do not fit the log.
         """
-        key = (config.seed, config.dtype, config.item_features, config.user_features)
+        of_features = config.dtype, config.item_features, config.user_features
+        key = (config.seed, config.basket_histories, *of_features)
         if self.last_split is None or self.last_split[0] != key:
             self.last_split = key, prepare_training(self.loaded, self.protocol, config)
         return self.last_split[1]

@@ -182,6 +182,8 @@ def test_runs_of_one_seed_are_checked_with_one_split(tmp_path, monkeypatch):
     drawn = runs(protocol="comirec")
     first, second = (drawn.split_log(base(seed=seed)).split.test.users for seed in (0, 1))
     assert first.tolist() != second.tolist()
+    tasks = [drawn.split_log(base(basket_histories=by)).task for by in (False, True)]
+    assert [task.history_lengths is None for task in tasks] == [True, False]
 
 
 @pytest.mark.rules("experiments-R19")
