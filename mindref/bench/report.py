@@ -59,17 +59,16 @@ def heading_lines(result: dict[str, Any]) -> list[str]:
 
 def size_line(s: dict[str, Any]) -> str:
     """Return the model and the sizes that have an effect on a step of it."""
-    lengths = f"1 to {s['length']}" if s["ragged"] else str(s["length"])
     layers = "-".join(map(str, (s["width"], *s["hidden"], s["width"])))
     by_size = {
         "batch": f"B {s['batch']}",
-        "length": f"behaviours {lengths}",
+        "length": f"behaviours 1 to {s['length']}",
         "interests": f"K {s['interests']}",
         "width": f"d {s['width']}",
         "iterations": f"r {s['iterations']}",
         "hidden": f"layers {layers}",
         "negatives": f"{s['negatives']:,} negatives",
-        "catalogue": f"{s['catalogue']:,} items (Zipf {s['zipf']:g})",
+        "catalogue": f"{s['catalogue']:,} items",
     }
     unused = unused_sizes(recipe_config(s["model"]))
     texts = [text for name, text in by_size.items() if name not in unused]

@@ -12,12 +12,12 @@ from mindref.bench.lower_bound import LOWER_BOUND
 from mindref.bench.timing import Rows, add_loss_agreement, add_ratios
 from mindref.bench.workers import WorkerFailed, WorkerPool
 from mindref.bench.workload import WorkloadSettings, recipe_config
-from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
+from mindref.errors import FOREIGN_ERRORS, BackendError, say
 from mindref.models.family import check_trainable, family_of
 from mindref.process.threads import usable_cores
 
-FORMAT = 2  # version of the result of `run_bench`
-DEFAULT_BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
+FORMAT = 3  # version of the result of `run_bench`
+BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
 MIN_ROUNDS = 3  # even for the slowest task
 TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "device")
 
@@ -33,7 +33,6 @@ class BenchPlan(NamedTuple):
     burst: int = 50  # steps timed together in a round
     lead: float = 0.25  # seconds of untimed steps before a burst
     limit: float = 60.0  # seconds of a task, for warm-up and for rounds; slow tasks: fewer rounds
-    base: str | None = None  # contender that the others are compared with
     device: str = "cpu"  # of contenders that support several
 
 
@@ -90,9 +89,6 @@ def check_plan(plan: BenchPlan) -> None:
             todo = f"choose --backends {','.join(installed_contenders(plan.device, model))}"
             expected = "a model that this backend computes"
             raise BackendError(say(f"--backends {name}: --model", expected, model, todo))
-    if plan.base is not None and plan.base not in plan.names:
-        expected = f"one of the contenders: {', '.join(plan.names)}"
-        raise ConfigError(say("--relative-to", expected, repr(plan.base)))
     plan.settings.config()  # raises for invalid sizes
 
 
@@ -129,8 +125,7 @@ def time_contenders(
             }
         else:
             contenders[name] = {"usable": False, "reason": pool.reasons[name]}
-    default = next((name for name in DEFAULT_BASES if name in facts), next(iter(facts), None))
-    base = plan.base or default
+    base = next((name for name in BASES if name in facts), next(iter(facts), None))
     tasks: dict[str, Rows] = {}
     bound: dict[str, Any] | None = None
     for task in plan.tasks:

@@ -2,8 +2,8 @@
 
 The settings name a recipe: MIND, the preset recommended, or YouTube DNN.
 
-Item ids follow Zipf's law: the item of rank r (from 1) has probability proportional to r^-zipf.
-Ranks are assigned to ids at random. Ragged histories have lengths uniform from 1 to `length`.
+Item ids follow Zipf's law: the item of rank r (from 1) has probability proportional to 1 / r.
+Ranks are assigned to ids at random. Histories have lengths uniform from 1 to `length`.
 """
 
 from __future__ import annotations
@@ -41,14 +41,12 @@ class WorkloadSettings:
 
     batch: int = 256  # B
     length: int = 50  # L
-    ragged: bool = True
     width: int = 64  # D
     interests: int = 4  # K
     iterations: int = 3  # r
     hidden: tuple[int, ...] = (256,)
     negatives: int = 1280  # S
     catalogue: int = 100_000  # N
-    zipf: float = 1.0
     power: float = float("inf")  # p of label-aware attention
     users: int = 4096  # in inference, evaluation and recall
     top: int = 100  # n of the top-n lists
@@ -127,8 +125,7 @@ class Workload:
         """Probability of each item (N,)."""
         items = self.settings.catalogue
         ranks = self.generator(0).permutation(items) + 1.0
-        weights = ranks**-self.settings.zipf
-        return np.asarray(weights / weights.sum())
+        return np.asarray(1 / ranks / (1 / ranks).sum())
 
     @cached_property
     def sampler(self) -> Sampler:
@@ -154,8 +151,7 @@ class Workload:
 
     def draw_histories(self, rng: np.random.Generator, rows: int) -> Ragged:
         """Draw the histories of users."""
-        low = 1 if self.settings.ragged else self.settings.length
-        lengths = rng.integers(low, self.settings.length + 1, rows)
+        lengths = rng.integers(1, self.settings.length + 1, rows)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return Ragged(offsets, self.draw_items(rng, int(offsets[-1])))
 

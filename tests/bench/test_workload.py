@@ -49,25 +49,22 @@ def test_batches_are_not_memorised():
     assert (subject.params.items != created.params().items).any(), "no step was taken"
 
 
-def test_ragged_histories_have_all_lengths_and_full_ones_the_maximum():
+def test_histories_have_all_lengths():
     lengths = world(users=300).histories.lengths
     assert set(lengths) == {1, 2, 3, 4, 5}
     assert abs(lengths.mean() - 3) < 0.5
-    assert set(world(users=300, ragged=False).histories.lengths) == {5}
-    assert world(ragged=False).batches[0].histories.mask.all()
     assert not world(batch=50).batches[0].histories.mask.all()
 
 
 def test_item_probabilities_follow_zipfs_law_in_random_order():
-    chances = world(zipf=1.5).probabilities
-    expected = np.arange(1, 41) ** -1.5
+    chances = world().probabilities
+    expected = 1 / np.arange(1, 41)
     assert np.allclose(np.sort(chances)[::-1], expected / expected.sum())
     assert (np.diff(chances) > 0).any(), "ids are sorted by popularity"
-    assert np.allclose(world(zipf=0.0).probabilities, 1 / 40)
 
 
 def test_items_are_drawn_with_their_probabilities():
-    created = world(users=20_000, catalogue=5, zipf=1.0)
+    created = world(users=20_000, catalogue=5)
     values = created.histories.values
     shares = np.bincount(values, minlength=5) / len(values)
     assert np.allclose(shares, created.probabilities, atol=0.01)
@@ -88,7 +85,7 @@ def test_a_recipe_has_the_settings_of_the_preset_or_of_the_family(model):
     settings = WorkloadSettings.for_model(model)
     fixed = {"learning_rate": LEARNING_RATE, "decay": "none"}
     assert settings.config() == dataclasses.replace(recipe_config(model), **fixed)
-    for changed in (settings, dataclasses.replace(settings, batch=3, power=2.0, ragged=False)):
+    for changed in (settings, dataclasses.replace(settings, batch=3, power=2.0)):
         assert WorkloadSettings.of(json.loads(json.dumps(changed.to_dict()))) == changed
 
 

@@ -8,16 +8,13 @@ import pytest
 from mindref.backend import list_backends
 from mindref.bench import machine
 from mindref.bench.run import installed_contenders
-from mindref.bench.workload import WorkloadSettings
 from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
 from tests.runs import environment, interrupt, start_python
 
 pytestmark = pytest.mark.slow
 
-SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
-RECIPE_SIZES = "--batch 6 --catalogue 40 --users 5 --top 3 --negatives 7"
-QUICK = "--rounds 2 --burst 1 --lead 0 --warmup 1 --threads 1 --tasks step"
+QUICK = "--batch 6 --catalogue 200 --users 5 --rounds 2 --threads 1 --tasks step"
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +22,8 @@ def here(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
 
 
-def call(cli, *arguments, backends="numpy", sizes=SIZES):
-    return cli("bench", "--backends", backends, *sizes.split(), *QUICK.split(), *arguments)
+def call(cli, *arguments, backends="numpy"):
+    return cli("bench", "--backends", backends, *QUICK.split(), *arguments)
 
 
 def test_json_is_alone_on_stdout_and_progress_on_stderr(cli):
@@ -66,30 +63,23 @@ def test_instruction_variables_are_reported(cli, monkeypatch):
     assert "NUMBA_OPT=3 is set" in result
 
 
-def test_printed_defaults_are_those_of_the_workload():
-    settings = WorkloadSettings().to_dict() | {"hidden": "256", "power": float("inf")}
-    printed = {x.name: x.default for x in bench.bench_command.params if x.name in settings}
-    del printed["threads"], settings["threads"]
-    assert printed == settings
-
-
 @pytest.mark.parametrize(
     ("model", "sizes"),
     [
-        ("recommended", "behaviours 1 to 20, K 4, d 64, r 3, layers 64-256-64, 7 negatives"),
-        ("youtube_dnn", "behaviours 1 to 10, d 64, layers 64-256-64, 7 negatives"),
+        ("recommended", "behaviours 1 to 20, K 4, d 64, r 3, layers 64-256-64, 512 negatives"),
+        ("youtube_dnn", "behaviours 1 to 10, d 64, layers 64-256-64, 512 negatives"),
     ],
 )
 def test_sizes_of_a_recipe_are_those_of_its_settings(model, sizes, cli):
-    result = call(cli, "--model", model, sizes=RECIPE_SIZES)
+    result = call(cli, "--model", model)
     assert result.code == 0
-    assert f"model {model}: B 6, {sizes}, 40 items" in result.out
+    assert f"model {model}: B 6, {sizes}, 200 items" in result.out
     assert "votes" not in result.out or model == "recommended"
 
 
 def test_a_backend_of_mind_only_is_left_out_or_has_a_reason(cli, monkeypatch):
     backends = f"numpy,{HERE}:Other"
-    result = call(cli, "--model", "recommended", backends=backends, sizes=RECIPE_SIZES)
+    result = call(cli, "--model", "recommended", backends=backends)
     text = " ".join(result.out.split())
     assert f"{HERE}:Other: not usable: BackendError: backend other: expected the model mind" in text
     names = installed_contenders(model="youtube_dnn")
@@ -119,7 +109,7 @@ def test_the_tables_show_the_result(capsys, monkeypatch):
 
 
 def test_ctrl_c_stops_the_benchmark_and_its_processes():
-    arguments = ["bench", "--backends", f"{HERE}:Sleeping", *SIZES.split(), *QUICK.split()]
+    arguments = ["bench", "--backends", f"{HERE}:Sleeping", *QUICK.split()]
     script = f"""
 import signal
 from mindref.cli import main
@@ -156,9 +146,9 @@ def example():
     step = {**row, "same_loss": True, "times_bound": {"median": 2.2}}
     bound = {"work": {"products": 9e7, "other": 7e6, "bytes": 6e6}, "median": 0.002}
     bound["rates"] = {"products": 6e10, "other": 1.4e10, "bytes": 8e9}
-    settings = {"batch": 256, "length": 50, "ragged": True, "interests": 4, "width": 64}
+    settings = {"batch": 256, "length": 50, "interests": 4, "width": 64}
     settings |= {"iterations": 3, "hidden": [256], "negatives": 1280, "catalogue": 100_000}
-    settings |= {"zipf": 1.0, "dtype": "float32", "threads": 2, "model": "mind"}
+    settings |= {"dtype": "float32", "threads": 2, "model": "mind"}
     instructions = {"OPENBLAS_CORETYPE": "Haswell"}
     return {
         "machine": {"cpu": "a cpu", "cores": 2, "load_before": [1.7], "instructions": instructions},
