@@ -51,10 +51,6 @@ class ExperimentOptions:
     out: Annotated[Path | None, click.option(
         "--out", type=settings.FOLDER, help="Output folder (required). Existing runs are resumed."
     )]  # fmt: skip
-    markdown: Annotated[Path | None, click.option(
-        "--markdown", type=settings.FILE, metavar="FILE",
-        help="Write the tables as Markdown." + settings.REPLACED,
-    )]  # fmt: skip
     preset: Annotated[str | None, settings.preset_option]
     config_file: Annotated[Path | None, settings.config_option]
     setting_values: Annotated[dict[str, Any], settings.settings_options]
@@ -105,11 +101,6 @@ class ExperimentRequest:
             raise ConfigError(say("DATA", "a log for the reading options", f"none, but {got}"))
         settings.check_writable("--out", self.out)
         check_tree(self.out)  # security-R4
-        files = {"DATA": options.data, "the file of --config": options.config_file}
-        for name, text in (("item_file", "the item file"), ("user_file", "the user file")):
-            if name in self.reading:
-                files[text] = Path(str(self.reading[name]))
-        settings.check_output_file("--markdown", options.markdown, files)
         parse_metric(self.config.metric)
 
     def run(self, work: Callable[[ExperimentRuns], ExperimentResult]) -> int:
@@ -151,7 +142,7 @@ class ExperimentRequest:
         return 0
 
     def report_result(self, result: ExperimentResult, warning: str) -> None:
-        """Write the result to the requested files and print it; `warning` as in lock_folder."""
+        """Write the result to a file and print it; `warning` as in lock_folder."""
         from mindref.experiments import tables
         from mindref.run import atomic
 
@@ -160,8 +151,6 @@ class ExperimentRequest:
         if not warning:
             atomic.remove_leftovers(file.parent, file.name)  # faults-R8
         atomic.write_json(file, result)
-        if options.markdown is not None:
-            tables.write_markdown(result, options.markdown)
         if options.as_json:
             print_json(result)
         else:

@@ -14,5 +14,5 @@ resumes an experiment.
     ablate        one study after the other
     tune          trials of a preset or a model on one log, for `mindref tune`
     results       parts that all results share
-    tables        results as tables and Markdown
+    tables        results as tables
 """

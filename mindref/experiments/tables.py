@@ -1,9 +1,8 @@
-"""Results as tables, for the terminal and for Markdown."""
+"""Results as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mindref.experiments import results
@@ -11,7 +10,6 @@ from mindref.experiments.arms import describe_settings
 from mindref.experiments.paired_tests import MIN_PROBABILITY, HitRateDifference
 from mindref.models.family import family_of
 from mindref.models.registry import RECALL_FAMILIES
-from mindref.run import atomic, lock
 
 PAPER_LENGTHS = (10, 50, 100)  # n of the paper's table
 TEST_METRICS = ("hit_rate@10", "ndcg@10", "hit_rate@50")  # of the best trial of `mindref tune`
@@ -188,20 +186,3 @@ def statistics_notes(result: results.ComparisonResult | results.AblationResult) 
     if len(result["seeds"]) == 1:
         lines.append("one seed: the intervals exclude the variance between trainings")
     return tuple(lines)
-
-
-def write_markdown(result: results.ExperimentResult, path: Path) -> None:
-    """Write a result as Markdown, the command first. Raises RunError for an unwritable file."""
-    log = result["data"]["log"][:12]
-    lines = [f"`{result['command']}` (mindref {result['mindref']}, log {log})", ""]
-    for table in result_tables(result):
-        lines += [f"**{table.title}**", "", f"| {' | '.join(table.heads)} |"]
-        lines.append("|" + "---|" * len(table.heads))
-        for row in table.rows:
-            cells = (cell.replace("|", "\\|").replace("\n", " ") for cell in row)
-            lines.append(f"| {' | '.join(cells)} |")
-        lines += ["", *(f"{note[0].upper()}{note[1:]}.  " for note in table.notes), ""]
-        if table.command:
-            lines += ["```sh", table.command, "```", ""]
-    with lock.lock_output(path):  # faults-R8
-        atomic.write_text(path, "\n".join(lines))

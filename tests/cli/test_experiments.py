@@ -53,19 +53,16 @@ def test_the_preset_paper_uses_the_split_of_the_paper_for_every_model(cli, shop,
 
 
 @pytest.mark.slow
-def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_path, monkeypatch):
+def test_tables_and_progress_are_printed(finished_comparison, cli, shop, monkeypatch):
     out, _ = finished_comparison
     monkeypatch.setattr(lock, "SYSTEM", None)
     (leftover := out / ".compare.json.0123456789ab.tmp").touch()
-    file = tmp_path / "t.md"
-    changes = ["--markdown", str(file), "--opponent", "mind-1"]
-    result = cli.succeed(*words(shop, out, *changes))
+    result = cli.succeed(*words(shop, out, "--opponent", "mind-1"))
     assert "read 60 users" in result.err
     assert "run 6 of 6: mind-1, trial" in result.err
     assert result.err.count("already trained") == 6
     for text in ("HR@100", "compared with mind-1, user by user", "tuning", "2 trials per model"):
         assert text in result.out
-        assert text in file.read_text()
     assert leftover.exists(), "only the holder of the lock removes temporary files"
     (out / "compare.json").unlink()
 
@@ -119,14 +116,12 @@ def test_the_studies_are_listed(cli):
 
 
 def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
-    out, file = tmp_path / "out", tmp_path / "t.md"
+    out = tmp_path / "out"
     arguments = ["ablate", shop, "--studies", "last_relu,score", "--seeds", "2", "--out", out]
-    changes = ["--markdown", file]
-    result = cli.succeed(*arguments, *changes, *options(steps=4))
+    result = cli.succeed(*arguments, *options(steps=4))
     assert "run 6 of 6: score sum, seed 1" in result.err
     for text in ("ablation: 58 test cases", "verdict", "rectified", "base"):
         assert text in result.out
-    assert "| score | sum |" in file.read_text()
     found = json.loads((out / "ablate.json").read_text())
     check_json(found, AblationResult)
     again = cli(*arguments, "--json", *options(steps=4))
@@ -140,11 +135,10 @@ def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
 @pytest.mark.rules("experiments-R23")
 def test_trials_are_added_to_a_finished_table(cli, shop, tmp_path):
     words = ("tune", shop, "--out", tmp_path / "t", *options())
-    first = cli.succeed(*words, "--trials", "2", "--markdown", tmp_path / "t.md")
+    first = cli.succeed(*words, "--trials", "2")
     assert "run 2 of 2: mind, trial 1" in first.err
     for text in ("as given", "est trial on the test cases", "mindref train --data"):
         assert text in first.out
-        assert text in (tmp_path / "t.md").read_text()
     assert f"\nbest settings: mindref train --data {shop} --preset mind " in first.out
     result = cli.json(*words, "--trials", "3")
     assert len(result["trials"]) == 3

@@ -65,8 +65,6 @@ def test_no_result_replaces_the_log_or_a_file_of_a_run(cli, run, shop, command, 
         ("recall RUN --all-users --exclude LOG --output LOG", "the file of --exclude"),
         ("recall RUN --all-users --data LOG --output LOG", "the log of --data"),
         ("evaluate RUN --data LOG --items ITEMS --predictions ITEMS", "the file of --data"),
-        ("compare LOG --config TOML --out runs --markdown TOML", "the file of --config"),
-        ("tune LOG --out runs --markdown LOG", "DATA"),
         ("conform --backend numpy --expectations TOML --output TOML", "the file of --expectations"),
     ],
 )
@@ -91,7 +89,7 @@ def test_another_file_is_replaced_and_help_states_it(cli, run, tmp_path):
     output.write_text("old")
     cli.succeed("recall", run, "--all-users", "--top", 2, "--output", output)
     assert output.read_text().startswith("user\t")
-    for command in ("recall", "evaluate", "similar", "study", "compare", "conform"):
+    for command in ("recall", "evaluate", "similar", "study", "conform"):
         text = " ".join(cli.succeed(command, "--help").out.split())
         assert "An existing file is replaced, unless it is an input" in text
 

@@ -176,7 +176,6 @@ EARLY_ERRORS = [
         "model mind: recency: expected none, or",
     ),
     (f"{COMPARE} --metric luck@3", "metric: expected hit_rate@N"),
-    (f"{COMPARE} --markdown no/such/t.md", "--markdown: expected a file in an existing folder"),
     (f"{ABLATE} --studies sigmoid", "--studies: expected all, or some of sigma, power"),
     (f"{ABLATE} --studies=", "expected all, or names of studies, got none; --list"),
     (f"{ABLATE} --model wals --studies init_scale", "study init_scale, arm 0.1: init_scale: expec"),

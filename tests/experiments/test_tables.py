@@ -1,4 +1,4 @@
-"""The tables of a result, and Markdown."""
+"""The tables of a result."""
 
 from mindref.experiments import tables
 
@@ -94,13 +94,3 @@ def test_the_ablation_table_has_effect_and_verdict():
     ]
     (estimates,) = tables.result_tables({**ABLATED, "seeds": [0]})
     assert (sheet.heads[-1], estimates.heads[-1]) == ("verdict", "verdict (one seed)")
-
-
-def test_markdown_has_the_command_and_escaped_bars(tmp_path):
-    tables.write_markdown(COMPARED, tmp_path / "t.md")
-    text = (tmp_path / "t.md").read_text()
-    assert text.startswith("`mindref compare log.csv --out o` (mindref 1.0, log abababababab)\n")
-    assert "| b\\|c | 0.3000 |" in text
-    for line in text.splitlines():
-        if line.startswith("| "):
-            assert line.replace("\\|", "").count("|") in (5, 8)

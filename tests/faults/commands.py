@@ -33,7 +33,7 @@ COMMANDS = {
     "export": "export run --to onnx --output out --users 20",
     "vectors": "export run --to vectors --all-users --output out",
     "compare": "compare shop.inter --models popularity,random --seeds 1 --out arms"
-    " --markdown tables.md --metric hit_rate@10",
+    " --metric hit_rate@10",
     "similar": "similar run ITEM --output similar.tsv",
     "study": "study run --html study.html",
 }
@@ -47,7 +47,7 @@ READS = {
 READ_ONLY = ("serve", "search", "rerank")
 STATEFUL = ("train", "resume", "resume din", "compare")  # files between the old and the new content
 RERUN = ("export", "vectors")  # a complete export is not replaced
-TIMED = ("manifest.json", "compare.json", "tables.md")  # contain seconds
+TIMED = ("manifest.json", "compare.json")  # contain seconds
 OPTIONAL = f"cold/{INDEX}/"  # files that a command can do without
 OTHER_ANSWER = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
 """Damage with a different answer, by specs/security.md: a run without a state or a report."""
