@@ -5,7 +5,7 @@ Formats: `movielens`, `recbole`, `delimited`, `sequences`, `jsonl`, `parquet` wi
 Steps of the formats: `columns` (options, layout of a record), `text` with `text_blocks` (from lines
 to fields), `interactions` (from fields to interactions), `tally` (counts of lines).
 Item and user files: `side_files`.
-Help for users: `usual_names`, `advice` (in errors and after reading), `size_estimate`.
+Help for users: `usual_names`, `advice` (in errors and after reading).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from mindref.data.readers.columns import Columns, ReaderInput, reject_options
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
 from mindref.data.readers.side_files import NO_FEATURES, FeatureNames
-from mindref.data.readers.size_estimate import estimate_interactions, warn_of_interactions
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
 from mindref.errors import ConfigError, DataError, say, value_text
 
@@ -65,9 +64,8 @@ def read_log(
     format_name = recognise_format(file, options) if format == AUTO else format
     log_format = FORMATS[format_name]
     default_items, default_users = find_side_files(file, format_name)
-    if not log_format.is_binary:  # the reader of Parquet knows the number of rows
+    if not log_format.is_binary:
         check_lines(file)
-        warn_of_interactions(str(file), estimate_interactions(file, format_name))
     items, items_tally = side_files.read_side_file("item", item_file, default_items, options, limit)
     if keep_options.keep_unused_items and items.file_ids is None:
         todo = "name the file with --items"

@@ -29,7 +29,6 @@ from mindref.data.readers.interactions import (
     read_blocks,
     values_as_text,
 )
-from mindref.data.readers.size_estimate import warn_of_interactions
 from mindref.data.times import SECOND_UNITS, TimeParser, parse_seconds
 from mindref.errors import DataError, say
 
@@ -100,7 +99,6 @@ def read_rows(source: ReaderInput) -> RawLog:
             raise DataError(say(str(file), expected, str(time_type), "convert it to timestamps"))
         if is_time_type(time_type):
             layout = layout._replace(parse_time=parse_seconds)
-    warn_of_interactions(str(file), parquet_file.metadata.num_rows)
     is_plain = all(has_type(column_type, PLAIN_TYPES) for column_type in types)
     blocks = (
         RowBlock(
