@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from mindref.backend import list_backends, load_backend
 from mindref.bench import machine, timing
@@ -22,6 +22,9 @@ MIN_ROUNDS = 3  # even for the slowest task
 TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "device")
 
 
+Show = Callable[[str], None]
+
+
 class BenchPlan(NamedTuple):
     """What to time, and how."""
 
@@ -34,16 +37,6 @@ class BenchPlan(NamedTuple):
     lead: float = 0.25  # seconds of untimed steps before a burst
     limit: float = 60.0  # seconds of a task, for warm-up and for rounds; slow tasks: fewer rounds
     device: str = "cpu"  # of contenders that support several
-
-
-class ProgressListener(Protocol):
-    """Receives the progress of a run."""
-
-    def on_phase(self, text: str) -> None:
-        """A phase starts."""
-
-    def on_round(self, task: str, turn: int, rounds: int) -> None:
-        """A round starts, counted from 0."""
 
 
 def installed_contenders(device: str = "cpu", model: str = "mind") -> tuple[str, ...]:
@@ -92,8 +85,11 @@ def check_plan(plan: BenchPlan) -> None:
     plan.settings.config()  # raises for invalid sizes
 
 
-def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
-    """Time everything; return the result as JSON values. Raises BackendError or ConfigError."""
+def run_bench(plan: BenchPlan, show: Show) -> dict[str, Any]:
+    """Time everything; return the result as JSON values. Raises BackendError or ConfigError.
+
+    show: receives a line when a phase starts.
+    """
     check_plan(plan)
     result: dict[str, Any] = {"format": FORMAT, "machine": machine.machine_facts()}
     result["versions"] = machine.installed_versions()
@@ -101,15 +97,13 @@ def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
     timing_settings = {name: values[name] for name in TIMING_SETTINGS}
     result["settings"] = {**plan.settings.to_dict(), **timing_settings}
     with WorkerPool() as pool:
-        result |= time_contenders(pool, plan, listener)
+        result |= time_contenders(pool, plan, show)
     return result
 
 
-def time_contenders(
-    pool: WorkerPool, plan: BenchPlan, listener: ProgressListener
-) -> dict[str, Any]:
+def time_contenders(pool: WorkerPool, plan: BenchPlan, show: Show) -> dict[str, Any]:
     """Return contenders, tasks, the lower bound of a step, and the base of the ratios."""
-    facts = start_workers(pool, plan, listener)
+    facts = start_workers(pool, plan, show)
     if not {*facts} - {LOWER_BOUND} and plan.device == "cuda":
         got = "; ".join(f"{name}: {pool.reasons[name]}" for name in plan.names)
         raise BackendError(say("--device", "a backend that supports this device", got))
@@ -129,7 +123,7 @@ def time_contenders(
     tasks: dict[str, Rows] = {}
     bound: dict[str, Any] | None = None
     for task in plan.tasks:
-        rows = time_task(pool, plan, task, listener)
+        rows = time_task(pool, plan, task, show)
         if LOWER_BOUND in rows:  # after a step only
             bound = {**facts[LOWER_BOUND], **rows.pop(LOWER_BOUND)}
             add_ratios(rows, bound, "times_bound")
@@ -161,11 +155,9 @@ def is_pinned(name: str, threads: int) -> bool:
     return uses_jax(name) and threads < usable_cores()
 
 
-def start_workers(
-    pool: WorkerPool, plan: BenchPlan, listener: ProgressListener
-) -> dict[str, dict[str, Any]]:
+def start_workers(pool: WorkerPool, plan: BenchPlan, show: Show) -> dict[str, dict[str, Any]]:
     """Start all workers at once; return name -> facts of each usable worker."""
-    listener.on_phase(f"starting and compiling kernels: {', '.join(plan.names)}")
+    show(f"starting and compiling kernels: {', '.join(plan.names)}")
     names = [*plan.names, LOWER_BOUND] if "step" in plan.tasks else plan.names
     for name in names:
         job = worker_job(name, plan.settings, plan.tasks, plan.device)
@@ -177,13 +169,13 @@ def start_workers(
     return {name: values for name, values in facts.items() if values is not None}
 
 
-def time_task(pool: WorkerPool, plan: BenchPlan, task: str, listener: ProgressListener) -> Rows:
+def time_task(pool: WorkerPool, plan: BenchPlan, task: str, show: Show) -> Rows:
     """Return name -> row of a task; the row of a failed contender has the error."""
     rows: Rows = {}
     names = [name for name in pool.usable() if task == "step" or name != LOWER_BOUND]
     limit = plan.limit / max(len(names), 1)
     for name in names:
-        listener.on_phase(f"{task}: warming up {name}")
+        show(f"{task}: warming up {name}")
         command = {"do": "begin", "task": task, "warm_up": plan.warm_up, "limit": limit}
         rows[name] = request_or_error(pool, name, **command)
         if "seconds" in rows[name]:
@@ -200,11 +192,10 @@ def time_task(pool: WorkerPool, plan: BenchPlan, task: str, listener: ProgressLi
     has_time = timing.time_limit(plan.limit)
     ready = [name for name in names if "error" not in rows[name]]
 
-    def on_round(turn: int) -> bool:
-        listener.on_round(task, turn, plan.rounds)
-        return turn < MIN_ROUNDS or has_time()
-
-    times = timing.run_interleaved(ready, plan.rounds, run, on_round)
+    show(f"{task}: timing {plan.rounds} rounds")
+    times = timing.run_interleaved(
+        ready, plan.rounds, run, lambda turn: turn < MIN_ROUNDS or has_time()
+    )
     for name, seconds in times.items():
         rows[name] |= {"seconds": seconds, **timing.summarise_times(seconds)._asdict()}
         rows[name] |= request_or_error(pool, name, do="end")

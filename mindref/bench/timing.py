@@ -45,16 +45,16 @@ def run_interleaved(
     names: Sequence[str],
     rounds: int,
     run: Callable[[str], float | None],
-    on_round: Callable[[int], bool] = lambda turn: True,
+    goes_on: Callable[[int], bool] = lambda turn: True,
 ) -> dict[str, list[float]]:
     """Run each contender once per round; return name -> seconds of each round.
 
-    `on_round` receives the index of a round and returns whether to run it. A contender for which
+    `goes_on` receives the index of a round and returns whether to run it. A contender for which
     `run` returns None has failed: it is removed from the result and not run again.
     """
     times: dict[str, list[float]] = {name: [] for name in names}
     for turn, order in enumerate(round_orders(len(names), rounds)):
-        if not on_round(turn):
+        if not goes_on(turn):
             break
         for index in order:
             name = names[index]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from mindref.bench.choices import MODELS, TASKS
 from mindref.cli import settings
-from mindref.cli.progress import ProgressBar, is_terminal, progress_bar
 from mindref.cli.streams import print_json, print_stderr, print_stdout
 from mindref.cli.tables import print_table
 from mindref.errors import ConfigError, say
@@ -103,8 +100,7 @@ def bench_command(
     for option, got in (("--backends", plan.names), ("--tasks", plan.tasks)):
         if not got:
             raise ConfigError(say(option, "at least one", "none"))
-    with bench_progress() as listener:
-        result = run_bench(plan, listener)
+    result = run_bench(plan, print_stderr)
     print_result(result, as_json=as_json)
     return 0 if any(row["usable"] for row in result["contenders"].values()) else 1
 
@@ -137,38 +133,3 @@ def print_result(result: dict[str, Any], *, as_json: bool) -> None:
                 print_table(
                     part.heads, part.rows, title=part.title, title_justify="left", width=130
                 )
-
-
-@contextmanager
-def bench_progress() -> Iterator[BenchProgress]:
-    """Yield a listener that prints progress on standard error: a bar on a terminal, or lines.
-
-    The bar is updated only between runs: a drawing thread would slow down the timed work.
-    """
-    if not is_terminal():
-        yield BenchProgress(None)
-        return
-    with progress_bar(transient=True, auto_refresh=False) as bar:
-        yield BenchProgress(bar)
-
-
-class BenchProgress(NamedTuple):
-    """Progress of a bench run, as a bar or as lines."""
-
-    bar: ProgressBar | None
-
-    def on_phase(self, text: str) -> None:
-        """Show the phase that starts."""
-        if self.bar is None:
-            print_stderr(text)
-        else:
-            self.bar.start(text)
-
-    def on_round(self, task: str, turn: int, rounds: int) -> None:
-        """Show the round that starts, counted from 0; as a line only the first one."""
-        if self.bar is not None:
-            if turn == 0:
-                self.bar.start(f"{task}: timing", rounds)
-            self.bar.update(f"{task}: timing", turn, f"{turn}/{rounds}")
-        elif turn == 0:
-            print_stderr(f"{task}: timing {rounds} rounds")

@@ -33,8 +33,6 @@ class ProgressBar:
     def update(self, text: str, done: float, note: str = "") -> None:
         """Show how much of the total is done."""
         self.bar.update(self.task, completed=done, description=text, note=note)
-        if not self.bar.live.auto_refresh:
-            self.bar.refresh()
 
     def print_line(self, line: str) -> None:
         """Print a line above the bar."""
@@ -42,20 +40,15 @@ class ProgressBar:
 
 
 @contextmanager
-def progress_bar(*, transient: bool, auto_refresh: bool = True) -> Iterator[ProgressBar]:
-    """Show a bar during the block.
-
-    transient: remove the bar at the end; auto_refresh: draw in a thread, ten times a second.
-    """
+def progress_bar(*, transient: bool) -> Iterator[ProgressBar]:
+    """Show a bar during the block. transient: remove the bar at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     text = TextColumn("{task.description}", markup=False)
     note = TextColumn("{task.fields[note]}", markup=False)
     console = Console(file=cast(IO[str], TolerantStderr()))
-    with Progress(
-        text, BarColumn(), note, console=console, transient=transient, auto_refresh=auto_refresh
-    ) as bar:
+    with Progress(text, BarColumn(), note, console=console, transient=transient) as bar:
         yield ProgressBar(bar)
 
 

@@ -47,14 +47,14 @@ def test_a_failed_contender_is_not_run_again():
     assert requests.count("bad") == 2
 
 
-def test_rounds_stop_when_on_round_returns_false():
+def test_rounds_stop_when_goes_on_returns_false():
     messages = []
 
-    def on_round(round_index):
+    def goes_on(round_index):
         messages.append(round_index)
         return round_index < 2
 
-    assert timing.run_interleaved(["a"], 9, lambda name: 1.0, on_round) == {"a": [1.0, 1.0]}
+    assert timing.run_interleaved(["a"], 9, lambda name: 1.0, goes_on) == {"a": [1.0, 1.0]}
     assert messages == [0, 1, 2]
 
 

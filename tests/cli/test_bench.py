@@ -1,6 +1,5 @@
 """mindref bench: only JSON on stdout, tables, progress."""
 
-import io
 import json
 
 import pytest
@@ -118,23 +117,6 @@ main({arguments!r})
 """
     with start_python("-c", script) as started:
         assert "\nStopped.\n" in interrupt(started, "warming up")
-
-
-class Terminal(io.StringIO):
-    """Standard error of a terminal."""
-
-    def isatty(self):
-        return True
-
-
-def test_the_progress_bar_is_on_stderr(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr", stream := Terminal())
-    with bench.bench_progress() as listener:
-        listener.on_phase("step: warming up numba")
-        listener.on_round("step", 0, 9)
-    assert capsys.readouterr().out == ""
-    assert "step: warming up numba" in stream.getvalue()
-    assert "step: timing" in stream.getvalue()
 
 
 def example():
