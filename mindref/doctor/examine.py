@@ -9,20 +9,17 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TypeAlias, cast
+from typing import cast
 
 import mindref
 from mindref.doctor.checks import LOCAL_CHECKS, Finding, capture_finding
 from mindref.doctor.probes import PLUGINS, failed_probe
 from mindref.process.child import child_command
 from mindref.process.threads import usable_cores
-
-Process: TypeAlias = subprocess.Popen[str]
 
 FORMAT = "mindref doctor 1"
 LIMIT = 60.0  # seconds per probe: enough for a cold cache and a large framework
@@ -35,21 +32,13 @@ CORE_PROBES = {  # title -> probe and argument
 }
 
 
-def examine(limit: float = LIMIT) -> list[Finding]:
-    """Return the findings of all checks. A broken installation raises nothing.
+def examine() -> list[Finding]:
+    """Return the findings of all checks. A broken installation raises nothing."""
+    with ThreadPoolExecutor(max(2, usable_cores())) as pool:
 
-    limit: seconds for each probe. Probes run in parallel.
-    """
-    pool, running = ThreadPoolExecutor(max(2, usable_cores())), set[Process]()
+        def start(title: str, *probe: str) -> Future[Finding]:
+            return pool.submit(capture_finding, title, partial(run_probe, LIMIT, *probe))
 
-    started: list[Future[Finding]] = []
-
-    def start(title: str, *probe: str) -> Future[Finding]:
-        check = partial(run_probe, limit, running, *probe)
-        started.append(pool.submit(capture_finding, title, check))
-        return started[-1]
-
-    try:
         listed = start("registered", "registered")
         core = [start(title, *probe) for title, probe in CORE_PROBES.items()]
         local = [capture_finding(name, check) for name, check in LOCAL_CHECKS.items()]
@@ -60,43 +49,31 @@ def examine(limit: float = LIMIT) -> list[Finding]:
             for name in cast(Sequence[str], names.get(kind, ()))
         ]
         return [*local, *(future.result() for future in (*core, listed, *plugins))]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        while not all(future.done() for future in started):  # after Ctrl-C
-            for process in list(running):
-                process.kill()
-            time.sleep(0.05)
 
 
-def run_probe(limit: float, running: set[Process], probe: str, argument: str = "") -> Finding:
+def run_probe(limit: float, probe: str, argument: str = "") -> Finding:
     """Return the finding of a probe. A crash, an exit or a timeout is a failed probe.
 
-    running: has the process of the probe until the process ends.
+    limit: seconds. Ctrl-C reaches the process of the probe too.
     """
     try:
-        process = subprocess.Popen(
+        process = subprocess.run(
             child_command("mindref.doctor.probes", probe, argument),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             encoding="utf-8",
             errors="replace",
+            timeout=limit,
+            check=False,
         )
     except OSError as error:
         return failed_probe(probe, argument, f"no process could be started ({error})")
-    with process:
-        running.add(process)
-        try:
-            answer, messages = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return failed_probe(probe, argument, f"no answer within {limit:g} seconds")
-        finally:
-            running.discard(process)
-    for line in reversed(answer.splitlines()):
+    except subprocess.TimeoutExpired:
+        return failed_probe(probe, argument, f"no answer within {limit:g} seconds")
+    for line in reversed(process.stdout.splitlines()):
         with suppress(ValueError, TypeError):
             return Finding(**json.loads(line))
-    last_line = (messages.strip().splitlines() or ["no message"])[-1]
+    last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
     return failed_probe(probe, argument, f"{describe_exit(process.returncode)}: {last_line}")
 
 
