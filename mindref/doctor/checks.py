@@ -1,4 +1,4 @@
-"""Checks that need no child process: versions, variables, processor, memory."""
+"""Checks that need no child process: versions, variables, processor."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import mindref
 from mindref.bench.machine import processor_name
-from mindref.errors import FOREIGN_ERRORS, ConfigError
-from mindref.process import memory
-from mindref.process.cgroups import cgroup_cores, cgroup_memory
+from mindref.errors import FOREIGN_ERRORS, ConfigError, MindrefError
+from mindref.process.cgroups import cgroup_cores
+from mindref.process.memory import check_memory
 from mindref.process.requirements import INSTALL_MINDREF, install_libraries, read_requirements
 from mindref.process.threads import BLAS_THREAD_VARIABLES, check_thread_variables, usable_cores
 
@@ -30,7 +30,6 @@ MINDREF_VARIABLES = (
 )  # fmt: skip
 PYTHON_VARIABLES = ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8")
 OTHER_VARIABLES = (*BLAS_THREAD_VARIABLES, *PYTHON_VARIABLES)
-LOW_MEMORY = 1 << 30  # bytes; the built-in catalogue needs less
 
 
 class Finding(NamedTuple):
@@ -146,22 +145,13 @@ def check_processor() -> Finding:
     return Finding.of(summary, "", facts)
 
 
-def check_memory_size() -> Finding:
-    """Return the memory of the machine and the limits on it."""
-    total, free, limits = memory.total_memory(), memory.free_memory(), dict[str, int]()
-    for name, size in (("cgroup", cgroup_memory()), ("RLIMIT_AS", memory.address_space_limit())):
-        if size is not None:
-            limits[name] = size
-    facts = {"total": total, "available": free, "limits": limits}
-    texts = ["unknown size" if x is None else memory.format_bytes(x) for x in (total, free)]
-    sizes = [f"{name} {memory.format_bytes(size)}" for name, size in limits.items()]
-    summary = ", ".join([texts[0], f"{texts[1]} available", *sizes])
-    if limits.get("RLIMIT_AS", memory.MIN_ADDRESS_SPACE) < memory.MIN_ADDRESS_SPACE:  # faults-R13
-        todo = "raise it with ulimit -v: no command can start"
-        return Finding.of(summary, todo, facts, problem=True)
-    is_low = any(x is not None and x < LOW_MEMORY for x in (total, free, *limits.values()))
-    todo = "less than 1 GB: lower --batch, --negatives and --window, or raise the limit"
-    return Finding.of(summary, todo if is_low else "", facts)
+def check_memory_limit() -> Finding:
+    """Return whether the limit of the address space lets the libraries start."""
+    try:
+        check_memory()
+    except MindrefError as error:  # faults-R13
+        return Finding.of("no command can start", str(error), problem=True)
+    return Finding.of("the address space is large enough")
 
 
 LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {
@@ -170,5 +160,5 @@ LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {
     "packages": check_packages,
     "variables": check_variables,
     "processor": check_processor,
-    "memory": check_memory_size,
+    "memory": check_memory_limit,
 }

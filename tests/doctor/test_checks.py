@@ -1,12 +1,15 @@
-"""Checks of this process: versions, variables, cores and memory."""
+"""Checks of this process: versions, variables and cores."""
 
 import os
 import re
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 import mindref
 from mindref.doctor import checks
+from mindref.process import memory
 
 
 def fake_versions(monkeypatch, **versions):
@@ -80,13 +83,9 @@ def test_a_cpu_limit_is_reported(monkeypatch):
     assert checks.check_processor().summary.endswith(" cores usable")
 
 
-def test_little_memory_is_a_note(monkeypatch):
-    monkeypatch.setattr(checks.memory, "free_memory", lambda: 8 << 30)
-    monkeypatch.setattr(checks.memory, "total_memory", lambda: 16 << 30)
-    for limit, state in ((1 << 29, "note"), (4 << 30, "ok"), (None, "ok")):
-        monkeypatch.setattr(checks, "cgroup_memory", lambda limit=limit: limit)
-        finding = checks.check_memory_size()
-        assert finding.state == state
-        assert ("cgroup" in finding.summary) == (limit is not None)
-    monkeypatch.setattr(checks.memory, "free_memory", lambda: 1 << 20)
-    assert checks.check_memory_size().state == "note"
+@pytest.mark.rules("faults-R13")
+def test_too_small_an_address_space_is_a_problem(monkeypatch):
+    assert checks.check_memory_limit().state == "ok"
+    monkeypatch.setattr(memory, "address_space_limit", lambda: 1 << 29)
+    finding = checks.check_memory_limit()
+    assert (finding.state, "ulimit -v" in finding.todo) == ("problem", True)
