@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mindref.data.log import InteractionLog
 from mindref.data.readers import interactions, read_log, text
 from mindref.data.readers.data_file import DataFile
-from mindref.errors import MindrefError
+from mindref.errors import DataError, MindrefError
 from tests.data.reading import CSV, plain, write
 from tests.faults.damage import damages
 from tests.faults.logs import FORMS, lay, name_of, rows
@@ -189,7 +189,7 @@ def test_a_whole_log_is_read_by_pyarrow_and_quotes_by_the_reference(tmp_path, mo
 @pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("packing", ["gzip", "deflated"])
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
-def test_an_incomplete_archive_has_the_error_of_the_reference(tmp_path, packing, share):
+def test_an_incomplete_archive_is_an_error(tmp_path, packing, share):
     rng = np.random.default_rng(0)
     lines = [f"u{u},i{i},{t}" for u, i, t in rng.integers(1 << 30, size=(20_000, 3))]
     path = lay(tmp_path, ("\n".join(lines) + "\n").encode(), packing)
@@ -199,7 +199,9 @@ def test_an_incomplete_archive_has_the_error_of_the_reference(tmp_path, packing,
         packed = bytearray(path.read_bytes())
         packed[int(share * len(packed))] ^= 255
         path.write_bytes(packed)
-    assert isinstance(assert_like_the_reference(path, 1 << 16, columns=CSV), tuple)
+    kind, message = read(path, 0, 1 << 16, columns=CSV)
+    assert kind is DataError
+    assert f"{path}" in message
 
 
 @pytest.mark.rules("data-R85")

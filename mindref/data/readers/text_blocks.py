@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from typing import IO
@@ -17,13 +16,11 @@ from pyarrow import csv
 from mindref.data.log import Floats
 from mindref.data.numbering import IdColumn
 from mindref.data.readers.columns import ColumnLayout, ReaderInput
-from mindref.data.readers.interactions import Record, RowBlock, TextColumns, read_records
+from mindref.data.readers.interactions import Record, RowBlock, TextColumns
 from mindref.data.readers.lines import MAX_LINE_BYTES, decode_lines, iterate_lines, strip_bom
 from mindref.data.readers.tally import Tally
 from mindref.data.readers.text import BLANKS, TextFormat
-from mindref.data.side_info import SideInfo
 from mindref.data.times import SECOND_UNITS
-from mindref.errors import DataError
 
 BLOCK_BYTES = 1 << 25  # few blocks, because each block converts its distinct ids
 LONG_LINE = 1 << 20  # bytes; the reference reads blocks with a longer line
@@ -52,7 +49,7 @@ class TextBlocks:
                 rows = b"" if header is None else data[header:]
                 if header is None or (self.text_format.has_quotes and b'"' in rows):
                     # a quoted field may continue in the next block
-                    following = chain(lines, self.remaining_lines(stream))
+                    following = chain(lines, iterate_lines(stream))
                     yield RowBlock(0, partial(self.columns, b""), partial(self.records, following))
                     return
                 num_lines = data.count(b"\n") + (not data.endswith(b"\n")) if data else 0
@@ -73,32 +70,10 @@ class TextBlocks:
 
     def read_lines(self, stream: IO[bytes]) -> bytes:
         """Return the next bytes that end with a line."""
-        with self.errors_of_reference():
-            data = stream.read(BLOCK_BYTES)
-            if data and not data.endswith(b"\n"):
-                data += stream.readline(MAX_LINE_BYTES + 2)
+        data = stream.read(BLOCK_BYTES)
+        if data and not data.endswith(b"\n"):
+            data += stream.readline(MAX_LINE_BYTES + 2)
         return data
-
-    def remaining_lines(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield the lines that have not been read."""
-        with self.errors_of_reference():
-            yield from iterate_lines(stream)
-
-    @contextmanager
-    def errors_of_reference(self) -> Iterator[None]:
-        """Replace an error of the file by the error of the reference.
-
-        The error of the reference may be of a line before the unreadable bytes.
-        """
-        try:
-            yield
-        except (OSError, DataError):
-            tally = Tally(self.tally.file, self.tally.limit)
-            source = self.source._replace(tally=tally, items=SideInfo(), users=SideInfo())
-            records = self.text_format.read(source.file, tally)
-            for _ in read_records(records, self.layout, source):
-                pass
-            raise
 
     def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
         """Yield the records of lines after the header, and count the lines."""
