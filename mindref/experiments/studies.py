@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mindref.config import Config
 from mindref.errors import ConfigError, prefix_errors, say
@@ -45,25 +45,13 @@ class StudyArms(NamedTuple):
 def read_studies() -> dict[str, Study]:
     """Return name -> study, in the order of studies.toml."""
     file = resources.files("mindref.experiments").joinpath("studies.toml")
-    return parse_studies(tomllib.loads(file.read_text(encoding="utf-8")))
-
-
-def parse_studies(content: Mapping[str, Any]) -> dict[str, Study]:
-    """Return the studies in a TOML content. Raises ConfigError for an invalid study."""
     studies = {}
-    for name, content_fields in content.items():
-        fields = dict(content_fields)
+    for name, fields in tomllib.loads(file.read_text(encoding="utf-8")).items():
         if values := fields.pop("values", None):
             setting = fields.pop("setting", name)
             fields["arms"] = {format_value(value): {setting: value} for value in values}
             fields.setdefault("base", format_value(getattr(Config.of(), setting)))
-        try:
-            study = Study(name, **fields)
-        except TypeError as error:
-            raise ConfigError(say(f"study {name}", f"{', '.join(Study._fields)}", error)) from None
-        if study.base not in study.arms:
-            raise ConfigError(say(f"study {name}: base", " or ".join(study.arms), study.base))
-        studies[name] = study
+        studies[name] = Study(name, **fields)
     return studies
 
 

@@ -82,12 +82,7 @@ def test_studies_are_selected_by_name():
     assert studies.select_studies(["all"]) == list(studies.read_studies().values())
 
 
-def test_an_invalid_study_is_named():
-    with pytest.raises(ConfigError, match="study x: expected name, title"):
-        studies.parse_studies({"x": {"title": "t"}})
-    study = {"title": "t", "question": "q", "base": "c", "arms": {"a": {}}}
-    with pytest.raises(ConfigError, match="x: base: expected a"):
-        studies.parse_studies({"x": study})
+def test_a_study_with_two_equal_arms_is_an_error():
     twice = SIGMA._replace(arms={"0.1": {}, "also": {"sigma": 0.1}})
     with pytest.raises(ConfigError, match="study sigma: expected arms that differ"):
         studies.study_arms(twice, base())
