@@ -15,7 +15,6 @@ import numpy as np
 from mindref.config import Config
 from mindref.kernels._jit import Number, jit
 from mindref.kernels.fused.forward import BLOCK_ITEMS
-from mindref.kernels.fused.item_gradients import ItemTerms, sum_item_gradients
 from mindref.kernels.fused.step import FusedStep
 from mindref.kernels.fused.workspace import Task, block_slices
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
@@ -153,23 +152,17 @@ class AdamUpdate:
         return [partial(self.update_dense, name, x) for name, x in parts.items()]
 
     def update_dense(self, name: str, parts: Array) -> None:
-        """Update a matrix or bias, whose gradient is the sum of `parts`."""
-        tables = ParameterTables(*map(as_matrices, self.tables[name]))
-        gradient_parts = as_matrices(parts, len(parts))
-        self.square_sums.append(update_parameter(gradient_parts, tables, self.dense_numbers))
+        """Update a matrix or bias, whose gradient is the sum of `parts`, added in order."""
+        tables = ParameterTables(*map(as_matrix, self.tables[name]))
+        gradient = as_matrix(np.add.reduce(parts, axis=0))
+        rows = np.arange(len(gradient))
+        self.square_sums.append(update_rows(rows, gradient, tables, self.dense_numbers))
 
     def update_items(self, items: slice) -> None:
         """Sum the gradients of a block of items, and update the table rows of these items."""
-        rows = self.step.forward.item_rows[items, 0]
-        square_sum = sum_and_update_rows(
-            self.step.item_terms(items),
-            self.step.forward.dropout_factors,
-            self.step.d_vectors[items],
-            rows,
-            self.tables["items"],
-            self.numbers,
-        )
-        self.square_sums.append(square_sum)
+        self.step.sum_block_gradients(items)
+        rows = self.step.forward.item_rows[items].reshape(-1)  # one row for each item
+        self.update_table("items", rows, self.step.d_vectors[items])
 
     def update_profile(self) -> None:
         """Update the rows of the table of user features."""
@@ -185,10 +178,9 @@ def moments_are_finite(moments: State) -> bool:
     return all(np.isfinite(x).all() for x in moments.second.values())
 
 
-def as_matrices(x: Array, *parts: int) -> Array:
-    """Return matrices x (*parts, V, D) unchanged, and vectors (*parts, D) as (*parts, 1, D)."""
-    shape = x.shape[len(parts) :]
-    return x if len(shape) > 1 else x.reshape(*parts, 1, *shape)
+def as_matrix(x: Array) -> Array:
+    """Return a matrix x (V, D) unchanged, and a vector (D,) as (1, D)."""
+    return x if x.ndim > 1 else x.reshape(1, -1)
 
 
 @jit
@@ -217,32 +209,4 @@ def update_rows(
             first[row, d], second[row, d] = m, v
             total += v
             params[row, d] -= rate * m / (np.sqrt(v) + epsilon)
-    return total
-
-
-@jit
-def sum_and_update_rows(
-    terms: ItemTerms,
-    factors: Array | None,
-    gradient: Array,
-    rows: Ints,
-    tables: ParameterTables,
-    numbers: AdamNumbers,
-) -> Number:
-    """Write gradients (M, D) with `sum_item_gradients`, then update the rows (M,) of the items."""
-    sum_item_gradients(terms, factors, gradient)
-    return update_rows(rows, gradient, tables, numbers)
-
-
-@jit
-def update_parameter(parts: Array, tables: ParameterTables, numbers: AdamNumbers) -> Number:
-    """Update a parameter (V, D). Its gradient is the sum of parts (P, V, D), added in order."""
-    total, width = parts.dtype.type(0), parts.shape[2]
-    row_index, gradient = np.empty(1, np.int64), np.empty((1, width), parts.dtype)
-    for row in range(parts.shape[1]):
-        row_index[0], gradient[:] = row, 0
-        for p in range(parts.shape[0]):
-            for d in range(width):
-                gradient[0, d] += parts[p, row, d]
-        total += update_rows(row_index, gradient, tables, numbers)
     return total
