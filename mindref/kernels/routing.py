@@ -235,11 +235,13 @@ def route_users(
     count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
     longest = most_behaviours(first, stop, starts)
     longest = max(longest, min(TILE_BEHAVIOURS, TILE_USERS * longest))  # behaviours of a tile
-    tile_votes = aligned_rows(longest, width, votes)
-    z = aligned_rows(TILE_USERS * count, width, votes).reshape(TILE_USERS, count, width)
-    tile_columns = aligned_rows(2, count * longest, votes)
+    # the products are of type int64: Numba would compile `aligned_numbers` again for constants
+    tile_votes = aligned_numbers(longest * width, votes).reshape(longest, width)
+    z = aligned_numbers(TILE_USERS * count * width, votes).reshape(TILE_USERS, count, width)
+    tile_columns = aligned_numbers(2 * count * longest, votes).reshape(2, count * longest)
     inactive = np.empty((count, longest), np.bool_)
-    scratch = aligned_rows(3, max(longest, TILE_USERS * count), votes)
+    tile_rows = max(longest, TILE_USERS * count)
+    scratch = aligned_numbers(3 * tile_rows, votes).reshape(3, tile_rows)
     end = first
     while end < stop:
         b, end = end, end + 1
@@ -289,12 +291,12 @@ def most_behaviours(first: int, stop: int, starts: Ints) -> int:
 
 
 @jit
-def aligned_rows(rows: int, width: int, like: Array) -> Array:
-    """Return an array (rows, width) that starts at a cache line, so that a load needs one."""
+def aligned_numbers(size: int, like: Array) -> Array:
+    """Return an array (size,) that starts at a cache line, so that a load needs one."""
     lane = 64 // like.itemsize  # CACHE_LINE; an import would not invalidate cached code
-    memory = np.empty(rows * width + lane, like.dtype)
+    memory = np.empty(size + lane, like.dtype)
     start = -(memory.ctypes.data // like.itemsize) % lane
-    return memory[start : start + rows * width].reshape(rows, width)
+    return memory[start : start + size]
 
 
 @jit

@@ -7,7 +7,7 @@ distinct items are the items of histories, the only items that need votes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,10 @@ def lay_out_batch(
     )
 
 
+NO_ITEMS: Any = np.int64(0)
+"""The number of items before the first. For the constant 0, Numba would compile a callee again."""
+
+
 @jit
 def enumerate_items(
     items: Ints,
@@ -102,7 +106,7 @@ def enumerate_items(
         item_index[n + t] = other_ids[t]
     if not valid:
         return -1, -1
-    history_count = number_items(item_index[:n], numbers, distinct, 0)
+    history_count = number_items(item_index[:n], numbers, distinct, NO_ITEMS)
     count = number_items(item_index[n : n + len(other_ids)], numbers, distinct, history_count)
     for m in range(count):
         numbers[distinct[m]] = 0

@@ -7,7 +7,7 @@ would wait for each other's Python code.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -229,8 +229,11 @@ def normalise_rows_backward(vectors: LossVectors, d: Array) -> None:
     squash_rows_backward(d, vectors.unit, vectors.across, vectors.along, d)
 
 
-UNIT = 1
-"""Index of "unit" in KINDS of ops/squash.py; an import would not invalidate cached code."""
+UNIT: Any = np.int64(1)
+"""Index of "unit" in KINDS of ops/squash.py; an import would not invalidate cached code.
+
+For the constant 1, Numba would compile `squash_row` again.
+"""
 
 
 def allocate_vectors(
