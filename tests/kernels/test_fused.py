@@ -7,7 +7,7 @@ import pytest
 
 from mindref.kernels import CACHE_LINE
 from mindref.kernels.fused.forward import BLOCK_ITEMS
-from mindref.kernels.fused.layers import BLOCK_USERS, block_layers_forward, users_per_block
+from mindref.kernels.fused.layers import BLOCK_USERS, layer_rows_forward, users_per_block
 from mindref.kernels.fused.user_block import forward_backward_block
 from mindref.kernels.fused.workspace import block_slices
 from mindref.kernels.routing import TILE_BEHAVIOURS, TILE_USERS
@@ -153,7 +153,7 @@ def test_large_kernels_compile_once_for_any_alignment_and_writability():
         for x in (2, 1)
     )
     check_world(w, "unchanged")
-    kernels = [forward_backward_block, block_layers_forward]
+    kernels = [forward_backward_block, layer_rows_forward]
     before = [len(x.signatures) for x in kernels]
     layers = tuple(Layer(x, odd_layout(bias, "apart")) for x, bias in w.params.layers)
     logs = odd_layout(w.batch.target_log_expected, "apart")

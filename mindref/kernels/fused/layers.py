@@ -73,7 +73,7 @@ class UserBlockRows(NamedTuple):
     number: int  # blocks are numbered from 0
 
 
-@jit
+@jit_inline
 def block_layers_forward(
     block: UserBlockRows, buffers: LayerBuffers, capsules: Array, interests: Array
 ) -> None:
@@ -85,7 +85,7 @@ def block_layers_forward(
     scatter_rows(out, slots, first_slot, stop_slot, interests.reshape(-1, width))  # 6
 
 
-@jit_inline
+@jit
 def layer_rows_forward(block: UserBlockRows, buffers: LayerBuffers, capsules: Array) -> None:
     """Write the active interests of a block of users to the rows of the last `buffers.x`.
 
@@ -361,7 +361,12 @@ class Layers:
 
     def forward(self, users: slice, capsules: Array, interests: Array) -> None:
         """Write the interests (B, K, D) of a block of users, zero where inactive."""
-        block_layers_forward(self.user_block(users), self.buffers, capsules, interests)
+        block, (_, count, width) = self.user_block(users), interests.shape
+        rows = slice(block.first_row, block.stop_row)
+        layer_rows_forward(block, self.buffers, capsules)  # 4 and 5
+        out, slots = self.buffers.x[self.buffers.depth][rows], self.buffers.active_slots[rows]
+        first_slot, stop_slot = block.first * count, block.stop * count
+        scatter_rows(out, slots, first_slot, stop_slot, interests.reshape(-1, width))  # 6
 
 
 class GradientRows(NamedTuple):

@@ -29,7 +29,6 @@ from mindref.kernels.fused.user_block import (
     allocate_vectors,
     normalise_rows,
     normalise_rows_backward,
-    slice_vectors,
 )
 from mindref.kernels.matmul import matmul_into
 from mindref.kernels.pooled_softmax import add_pooled_target_terms
@@ -148,17 +147,17 @@ def pooled_forward_backward_block(
     sub-blocks. 3. Run the backward pass of step 1.
     """
     users, rows = slice(block.first, block.stop), slice(block.first_row, block.stop_row)
-    interests = slice_vectors(outputs.interests, block.first_row, block.stop_row)
-    target = slice_vectors(outputs.target, block.first, block.stop)
+    target_vectors, target_used = outputs.target.vectors[users], outputs.target.used[users]
     d_rows, d_target = layer_gradients.d_x[layers.depth], outputs.d_target[users]
 
     # 1. Interests and targets
     layer_rows_forward(block, layers, capsules)
-    gather_rows(inputs.item_vectors, inputs.target_index[users], target.vectors)
+    gather_rows(inputs.item_vectors, inputs.target_index[users], target_vectors)
     if numbers.normalise:
-        normalise_rows(interests)
-        normalise_rows(target)
-    divide_rows(interests.used, numbers.temperature, outputs.scaled[rows])  # pooled_softmax-R10
+        normalise_rows(outputs.interests, block.first_row, block.stop_row)
+        normalise_rows(outputs.target, block.first, block.stop)
+    used = outputs.interests.used[rows]
+    divide_rows(used, numbers.temperature, outputs.scaled[rows])  # pooled_softmax-R10
 
     # 2. Losses and gradients; `select_rows` writes the rows of each user to `user_rows`
     num_rows = select_rows(block, layers.active_slots, layers.active, layer_gradients)
@@ -182,7 +181,7 @@ def pooled_forward_backward_block(
         layer_gradients.user_rows[users],
         outputs.d_target_products,
         outputs.scaled,
-        target.used,
+        target_used,
         d_rows,
         d_target,
     )
@@ -190,8 +189,8 @@ def pooled_forward_backward_block(
     # 3. Backward of step 1, in reverse order
     divide_rows(d_rows[rows], numbers.temperature, d_rows[rows])
     if numbers.normalise:
-        normalise_rows_backward(target, d_target)
-        normalise_rows_backward(interests, d_rows[rows])
+        normalise_rows_backward(outputs.target, block.first, block.stop, d_target)
+        normalise_rows_backward(outputs.interests, block.first_row, block.stop_row, d_rows[rows])
     layer_rows_backward(block, layers, layer_gradients, num_rows)
     return loss
 

@@ -139,7 +139,7 @@ class FusedStep:
         block = LossVectors(*(x[negatives] for x in self.negatives))
         self.forward.look_up_ids(self.distinct.ids[negatives], block.vectors)
         if self.config.normalise:
-            normalise_rows(block)
+            normalise_rows(block, 0, len(block.vectors))
 
     def prepare_users(self) -> None:
         """Prepare users as in `FusedForward`; allocate the arrays of the loss and of backward."""
@@ -183,7 +183,8 @@ class FusedStep:
         """Write the part of the gradient of negatives that comes from a block of users."""
         self.loss.backward_negatives(block)
         if self.config.normalise:
-            normalise_rows_backward(self.negatives, self.d_negatives[block.number])
+            d_negatives = self.d_negatives[block.number]
+            normalise_rows_backward(self.negatives, 0, len(d_negatives), d_negatives)
 
     def sort_uses(self) -> None:
         """Sort the behaviours by item; behaviours of the same item stay in ascending order."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.kernels._jit import Number, jit, jit_inline
+from mindref.kernels._jit import Number, jit
 from mindref.kernels.fused.forward import FusedForward
 from mindref.kernels.fused.layers import (
     LayerBuffers,
@@ -25,7 +25,7 @@ from mindref.kernels.label_attention import attend_batch, attend_batch_backward
 from mindref.kernels.matmul import matmul_into
 from mindref.kernels.routing import gather_rows
 from mindref.kernels.sampled_softmax import add_target_terms, cross_entropy
-from mindref.kernels.squash import squash_rows, squash_rows_backward
+from mindref.kernels.squash import squash_row, squash_rows_backward
 from mindref.shapes import Array, Ints
 
 
@@ -152,30 +152,30 @@ def forward_backward_block(
     users = slice(block.first, block.stop)
     interests, scores = outputs.interests[users], outputs.scores[users]
     weights, d_interests = outputs.weights[users], outputs.d_interests[users]
-    user = slice_vectors(outputs.user, block.first, block.stop)
-    target = slice_vectors(outputs.target, block.first, block.stop)
+    user, user_used = outputs.user.vectors[users], outputs.user.used[users]
+    target, target_used = outputs.target.vectors[users], outputs.target.used[users]
     d_user, d_target = outputs.d_user[users], outputs.d_target[users]
     d_target_logit, user_products = outputs.d_target_logit[users], products[users]
 
     # Forward. The numbers are those of the loss; step 1 is steps 4 to 6 of the interests.
     block_layers_forward(block, layers, capsules, outputs.interests)  # 1
-    gather_rows(inputs.item_vectors, inputs.target_index[users], target.vectors)  # 2
+    gather_rows(inputs.item_vectors, inputs.target_index[users], target)  # 2
     attend_batch(  # 4; sets inactive interests to zero, model-R6
         interests,
-        target.vectors,
+        target,
         layers.active[users],
         numbers.power,
         scores,
         weights,
-        user.vectors,
+        user,
     )
     if numbers.normalise:  # 5
-        normalise_rows(user)
-        normalise_rows(target)
-    matmul_into(user.used, inputs.negatives.T, user_products)  # 5
+        normalise_rows(outputs.user, block.first, block.stop)
+        normalise_rows(outputs.target, block.first, block.stop)
+    matmul_into(user_used, inputs.negatives.T, user_products)  # 5
     loss = cross_entropy(  # 5, forward and backward to the products
-        user.used,
-        target.used,
+        user_used,
+        target_used,
         inputs.target_index[users],  # indices instead of ids: each distinct item has one
         inputs.negative_index,
         inputs.target_log_expected[users],
@@ -188,14 +188,14 @@ def forward_backward_block(
 
     # Backward, in reverse order. The gradient of negatives is that of `backward_negatives`.
     matmul_into(user_products, inputs.negatives, d_user)  # 5
-    add_target_terms(d_target_logit, user.used, target.used, d_user, d_target)  # 5
+    add_target_terms(d_target_logit, user_used, target_used, d_user, d_target)  # 5
     if numbers.normalise:  # 5
-        normalise_rows_backward(target, d_target)
-        normalise_rows_backward(user, d_user)
+        normalise_rows_backward(outputs.target, block.first, block.stop, d_target)
+        normalise_rows_backward(outputs.user, block.first, block.stop, d_user)
     attend_batch_backward(  # 4, model-R9: adds the gradient of the target through the weights
         d_user,
         interests,
-        target.vectors,
+        target,
         scores,
         weights,
         numbers.power,
@@ -208,25 +208,22 @@ def forward_backward_block(
     return loss, num_rows
 
 
-@jit_inline
-def slice_vectors(vectors: LossVectors, first: int, stop: int) -> LossVectors:
-    """Return the rows from `first` to `stop`."""
+@jit
+def normalise_rows(vectors: LossVectors, first: int, stop: int) -> None:
+    """Write the unit vectors and the slopes of the rows from `first` to `stop`."""
     x, used, unit, across, along = vectors
+    for m in range(first, stop):  # one array for `used` and `unit` is not vectorised
+        across[m], along[m] = squash_row(x[m], UNIT, used[m], unit[m])
+
+
+@jit
+def normalise_rows_backward(vectors: LossVectors, first: int, stop: int, d: Array) -> None:
+    """Replace d, the gradient of the unit vectors from `first` to `stop`, by that of the vectors.
+
+    d: one row for each of these vectors.
+    """
     rows = slice(first, stop)
-    return LossVectors(x[rows], used[rows], unit[rows], across[rows], along[rows])
-
-
-@jit
-def normalise_rows(vectors: LossVectors) -> None:
-    """Write the unit vectors, and the slopes."""
-    x, used, unit, across, along = vectors
-    squash_rows(x, UNIT, used, unit, across, along)  # one array for both is not vectorised
-
-
-@jit
-def normalise_rows_backward(vectors: LossVectors, d: Array) -> None:
-    """Replace d, the gradient of the unit vectors, by the gradient of the original vectors."""
-    squash_rows_backward(d, vectors.unit, vectors.across, vectors.along, d)
+    squash_rows_backward(d, vectors.unit[rows], vectors.across[rows], vectors.along[rows], d)
 
 
 UNIT: Any = np.int64(1)
