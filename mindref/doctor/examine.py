@@ -23,13 +23,7 @@ from mindref.process.threads import usable_cores
 
 FORMAT = "mindref doctor 1"
 LIMIT = 60.0  # seconds per probe: enough for a cold cache and a large framework
-CORE_PROBES = {  # title -> probe and argument
-    "numpy": ("numpy",),
-    "scipy": ("import", "scipy.sparse"),
-    "safetensors": ("import", "safetensors.numpy"),
-    "numba": ("numba",),
-    "kernels": ("kernels",),
-}
+CORE_PROBES = ("numpy", "numba", "kernels")
 
 
 def examine() -> list[Finding]:
@@ -40,7 +34,7 @@ def examine() -> list[Finding]:
             return pool.submit(capture_finding, title, partial(run_probe, LIMIT, *probe))
 
         listed = start("registered", "registered")
-        core = [start(title, *probe) for title, probe in CORE_PROBES.items()]
+        core = [start(probe, probe) for probe in CORE_PROBES]
         local = [capture_finding(name, check) for name, check in LOCAL_CHECKS.items()]
         names = listed.result().facts
         plugins = [

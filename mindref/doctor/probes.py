@@ -32,12 +32,6 @@ def probe_numpy() -> Finding:
     return Finding.of(blas, "", {"blas": blas})
 
 
-def probe_import(module: str) -> Finding:
-    """Import a module."""
-    importlib.import_module(module)
-    return Finding.of("can be imported")
-
-
 def probe_numba() -> Finding:
     """Compile and call a function; return the target processor."""
     import llvmlite.binding as llvm  # type: ignore[import-untyped]
@@ -138,7 +132,6 @@ def probe_index(kind: str) -> Finding:
 
 PROBES: dict[str, tuple[Callable[..., Finding], str]] = {
     "numpy": (probe_numpy, f"{reinstall_libraries('numpy')}, built for this processor"),
-    "import": (probe_import, reinstall_libraries("{}")),
     "numba": (probe_numba, reinstall_libraries("numba", "llvmlite")),
     "kernels": (probe_kernels, "correct what the message names, or else please report it"),
     "registered": (probe_registered, "correct the problems above, or else please report it"),
@@ -150,7 +143,7 @@ PROBES: dict[str, tuple[Callable[..., Finding], str]] = {
 
 def failed_probe(probe: str, argument: str, reason: str) -> Finding:
     """Return the finding of a probe that failed: a problem, or a note for a plugin."""
-    todo = PROBES[probe][1].format(argument.partition(".")[0])
+    todo = PROBES[probe][1].format(argument)
     if probe == "backend" and argument in BUILT_IN:
         todo = REINSTALL_MINDREF
     needed = probe not in PLUGINS or argument in BUILT_IN

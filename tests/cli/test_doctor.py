@@ -24,7 +24,7 @@ def test_this_machine_has_no_problem(cli, monkeypatch, tmp_path):
     lines = result.out.splitlines()
     rows = dict(line.split(None, 1) for line in lines if line[:1].strip())
     rows["mindref"] = lines[0].split(None, 1)[1]  # the last line starts with the same word
-    for name in ("mindref", "packages", "numpy", "scipy", "numba", "kernels", "registered"):
+    for name in ("mindref", "packages", "numpy", "numba", "kernels", "registered"):
         assert rows[name].startswith("ok "), rows[name]
     words = " ".join(result.out.split())  # the longest name sets the width of the column
     assert "backend numba ok ops, model, train; computes on cpu" in words
@@ -49,9 +49,6 @@ def test_broken_packages_are_notes_with_reasons(tmp_path):
         "index annoy": "its self-test failed (wrong neighbours)",
         "backend missing": "No module named 'missing'",
         "backend hangs": "No module named 'no_such_framework'",
-        "backend aborting": "killed by SIGABRT",
-        "backend leaves": "no message",
-        "backend exits": "SystemExit",
         "kernels": "not cached",
         "variables": "MINDREF_TREADS=2",
     }

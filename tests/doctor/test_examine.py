@@ -19,7 +19,7 @@ def test_a_failed_check_is_a_note_and_a_failed_probe_of_the_core_a_problem(monke
     monkeypatch.setitem(LOCAL_CHECKS, "python", lambda: 1 / 0)
     findings = {finding.name: finding for finding in examine.examine()}
     problems = {name for name, finding in findings.items() if finding.state == "problem"}
-    assert problems == {"numpy", "scipy", "safetensors", "numba", "kernels", "registered"}
+    assert problems == {"numpy", "numba", "kernels", "registered"}
     assert all("killed by SIGILL" in findings[name].summary for name in problems)
     assert (findings["python"].state, findings["python"].todo) == ("note", BUG)
     assert "ZeroDivisionError" in findings["python"].summary
@@ -50,7 +50,6 @@ def broken_packages(tmp_path, monkeypatch):
         (("backend", "loud"), "the whole contract"),
         (("backend", "wrong"), "its squash differs from the specification"),
         (("backend", "nobody"), "expected one of "),
-        (("import", "no_such_module"), "ModuleNotFoundError: No module named 'no_such_module'"),
     ],
 )
 @pytest.mark.slow(every=3)
@@ -76,10 +75,9 @@ def test_a_process_that_cannot_be_started_is_a_reason(monkeypatch):
 
 
 def test_modules_of_the_current_folder_do_not_shadow_libraries(tmp_path, monkeypatch):
-    (tmp_path / "safetensors.py").write_text("raise RuntimeError('not me')\n")
+    (tmp_path / "numpy.py").write_text("raise RuntimeError('not me')\n")
     monkeypatch.chdir(tmp_path)
-    finding = run_probe(120, "import", "safetensors")
-    assert (finding.state, finding.summary) == ("ok", "can be imported")
+    assert run_probe(120, "numpy").state == "ok"
 
 
 def test_an_exit_code_is_described():
