@@ -20,18 +20,17 @@ LOSS_TOLERANCE = 1e-3  # relative difference of first losses that counts as anot
 
 
 class TimeSummary(NamedTuple):
-    """Median and quartiles of some times, and the smallest."""
+    """Median and quartiles of some times."""
 
     median: float
     low: float  # first quartile
     high: float  # third quartile
-    least: float
 
 
 def summarise_times(numbers: Sequence[float]) -> TimeSummary:
     """Return the summary of at least one time."""
     low, median, high = np.percentile(numbers, [25, 50, 75]).tolist()
-    return TimeSummary(median, low, high, min(numbers))
+    return TimeSummary(median, low, high)
 
 
 def round_orders(count: int, rounds: int) -> Iterator[list[int]]:

@@ -53,13 +53,12 @@ def test_tables_have_a_row_per_contender_and_failures_a_reason(cli):
     assert "not usable" in result.out
 
 
-def test_instruction_variables_are_reported(cli, monkeypatch):
+def test_instruction_variables_are_reported(monkeypatch):
     for name in machine.INSTRUCTION_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    assert "is set" not in call(cli, backends="numpy").out
+    assert machine.machine_facts()["instructions"] == {}
     monkeypatch.setenv("NUMBA_OPT", "3")
-    result = " ".join(call(cli, backends="numpy").out.split())
-    assert "NUMBA_OPT=3 is set" in result
+    assert machine.machine_facts()["instructions"] == {"NUMBA_OPT": "3"}
 
 
 @pytest.mark.parametrize(
@@ -121,8 +120,8 @@ main({arguments!r})
 
 def example():
     row = {
-        "seconds": [0.001, 0.003], "median": 0.002, "low": 0.001, "high": 0.003, "least": 0.001,
-        "rate": 128_000.0, "ratio": {"median": 1.0, "low": 0.5, "high": 2.0, "least": 0.5},
+        "seconds": [0.001, 0.003], "median": 0.002, "low": 0.001, "high": 0.003,
+        "rate": 128_000.0, "ratio": {"median": 1.0, "low": 0.5, "high": 2.0},
         "memory": 90_000_000,
     }  # fmt: skip
     step = {**row, "same_loss": True, "times_bound": {"median": 2.2}}
