@@ -130,6 +130,4 @@ def print_result(result: dict[str, Any], *, as_json: bool) -> None:
             if isinstance(part, str):
                 print_stdout(part)
             else:
-                print_table(
-                    part.heads, part.rows, title=part.title, title_justify="left", width=130
-                )
+                print_table(part.heads, part.rows, title=part.title, width=130)

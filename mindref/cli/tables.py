@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,12 +22,11 @@ def print_table(
     left: int = 1,
     no_wrap: bool = False,
     width: int = 110,
-    title_justify: Literal["left", "center"] = "center",
 ) -> None:
     """Print a table; the first `left` columns are aligned left, and not wrapped if `no_wrap`."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify=title_justify)
+    table = Table(title=title)
     for column, name in enumerate(heads):
         is_left = column < left
         table.add_column(name, justify="left" if is_left else "right", no_wrap=no_wrap and is_left)

@@ -74,12 +74,6 @@ def test_a_process_that_cannot_be_started_is_a_reason(monkeypatch):
     assert summary.startswith("not usable: no process could be started (")
 
 
-def test_modules_of_the_current_folder_do_not_shadow_libraries(tmp_path, monkeypatch):
-    (tmp_path / "numpy.py").write_text("raise RuntimeError('not me')\n")
-    monkeypatch.chdir(tmp_path)
-    assert run_probe(120, "numpy").state == "ok"
-
-
 def test_an_exit_code_is_described():
     assert describe_exit(3) == "exit code 3"
     assert describe_exit(-11) == "killed by SIGSEGV"
