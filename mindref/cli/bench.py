@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import click
 
@@ -14,60 +15,56 @@ from mindref.errors import ConfigError, say
 from mindref.process.threads import usable_cores
 
 
+@dataclass(frozen=True)
+class BenchOptions:
+    """The options of `mindref bench`."""
+
+    backends: Annotated[str | None, click.option(
+        "--backends", metavar="A,B,...",
+        help="Contenders: installed backends or module:object [default: all that are installed and"
+        " compute the model].",
+    )]  # fmt: skip
+    model: Annotated[str, click.option(
+        "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True,
+        help="Recipe: a preset of `mindref train`, or the family youtube_dnn. Sizes are those of"
+        " the recipe; for mind histories have up to 50 behaviours, and a batch 1280 negatives.",
+    )]  # fmt: skip
+    device: Annotated[str, settings.device_option]
+    tasks: Annotated[str, click.option(
+        "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...",
+        help="Tasks to time.",
+    )]  # fmt: skip
+    rounds: Annotated[int, click.option(
+        "--rounds", type=click.IntRange(1, 100_000), default=30, metavar="N",
+        help="Rounds; every contender runs once per round [1 to 100000; default 30].",
+    )]  # fmt: skip
+    limit: Annotated[float, click.option(
+        "--limit", type=click.FloatRange(1, 86_400), default=60.0, metavar="X",
+        help="Seconds for warm-up and for rounds; at least 3 rounds [1 to 86400; default 60].",
+    )]  # fmt: skip
+    threads: Annotated[int | None, click.option(
+        "--threads", type=click.IntRange(1, 1024), metavar="N",
+        help="Threads per contender [1 to 1024; default: 2, or 1 on a single core].",
+    )]  # fmt: skip
+    batch: Annotated[int | None, click.option(
+        "--batch", type=click.IntRange(1, 1_000_000), metavar="N",
+        help="B, training examples per step [1 to 1000000; default: 256 for mind, else that of the"
+        " recipe].",
+    )]  # fmt: skip
+    catalogue: Annotated[int, click.option(
+        "--catalogue", type=click.IntRange(200, 100_000_000), default=100_000, metavar="N",
+        help="Number of items, which are drawn by Zipf's law [200 to 100000000; default 100000].",
+    )]  # fmt: skip
+    users: Annotated[int, click.option(
+        "--users", type=click.IntRange(1, 100_000_000), default=4096, metavar="N",
+        help="Users in inference, evaluation and recall [1 to 100000000; default 4096].",
+    )]  # fmt: skip
+    as_json: Annotated[bool, settings.json_option]
+
+
 @click.command("bench", short_help="Time all installed backends in one interleaved run.")
-@click.option(
-    "--backends", metavar="A,B,...",
-    help="Contenders: installed backends or module:object [default: all that are installed and"
-    " compute the model].",
-)  # fmt: skip
-@click.option(
-    "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True,
-    help="Recipe: a preset of `mindref train`, or the family youtube_dnn. Sizes are those of the"
-    " recipe; for mind histories have up to 50 behaviours, and a batch 1280 negatives.",
-)  # fmt: skip
-@settings.device_option
-@click.option(
-    "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...", help="Tasks to time."
-)
-@click.option(
-    "--rounds", type=click.IntRange(1, 100_000), default=30, metavar="N",
-    help="Rounds; every contender runs once per round [1 to 100000; default 30].",
-)  # fmt: skip
-@click.option(
-    "--limit", type=click.FloatRange(1, 86_400), default=60.0, metavar="X",
-    help="Seconds for warm-up and for rounds; at least 3 rounds [1 to 86400; default 60].",
-)  # fmt: skip
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N",
-    help="Threads per contender [1 to 1024; default: 2, or 1 on a single core].",
-)  # fmt: skip
-@click.option(
-    "--batch", type=click.IntRange(1, 1_000_000), metavar="N",
-    help="B, training examples per step [1 to 1000000; default: 256 for mind, else that of the"
-    " recipe].",
-)  # fmt: skip
-@click.option(
-    "--catalogue", type=click.IntRange(200, 100_000_000), default=100_000, metavar="N",
-    help="Number of items, which are drawn by Zipf's law [200 to 100000000; default 100000].",
-)  # fmt: skip
-@click.option(
-    "--users", type=click.IntRange(1, 100_000_000), default=4096, metavar="N",
-    help="Users in inference, evaluation and recall [1 to 100000000; default 4096].",
-)  # fmt: skip
-@settings.json_option
-def bench_command(
-    backends: str | None,
-    model: str,
-    device: str,
-    tasks: str,
-    rounds: int,
-    limit: float,
-    threads: int | None,
-    batch: int | None,
-    catalogue: int,
-    users: int,
-    as_json: bool,
-) -> int:
+@settings.add_options(BenchOptions)
+def bench_command(options: BenchOptions) -> int:
     """Time training steps, inference, evaluation and recall of all contenders in one run.
 
     Each contender runs in a separate process on the same synthetic batches, whose item ids follow
@@ -82,26 +79,27 @@ def bench_command(
     from mindref.bench.run import BenchPlan, installed_contenders, run_bench
     from mindref.bench.workload import WorkloadSettings
 
-    sizes = {} if batch is None else {"batch": batch}
+    model, device, names = options.model, options.device, options.backends
+    sizes = {} if options.batch is None else {"batch": options.batch}
     plan = BenchPlan(
-        names=installed_contenders(device, model) if backends is None else split_names(backends),
+        names=installed_contenders(device, model) if names is None else split_names(names),
         settings=WorkloadSettings.for_model(
             model,
             **sizes,
-            catalogue=catalogue,
-            users=users,
-            threads=min(2, usable_cores()) if threads is None else threads,
+            catalogue=options.catalogue,
+            users=options.users,
+            threads=options.threads or min(2, usable_cores()),
         ),
-        tasks=check_names_known("--tasks", tasks, tuple(TASKS)),
-        rounds=rounds,
-        limit=limit,
+        tasks=check_names_known("--tasks", options.tasks, tuple(TASKS)),
+        rounds=options.rounds,
+        limit=options.limit,
         device=device,
     )
     for option, got in (("--backends", plan.names), ("--tasks", plan.tasks)):
         if not got:
             raise ConfigError(say(option, "at least one", "none"))
     result = run_bench(plan, print_stderr)
-    print_result(result, as_json=as_json)
+    print_result(result, as_json=options.as_json)
     return 0 if any(row["usable"] for row in result["contenders"].values()) else 1
 
 

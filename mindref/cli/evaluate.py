@@ -33,10 +33,7 @@ class EvaluateOptions:
         "--cases", type=click.Choice(["test", "validation"]), default="test", show_default=True,
         help="Evaluation cases to use.",
     )]  # fmt: skip
-    exclude_seen: Annotated[bool | None, click.option(
-        "--exclude-seen/--include-seen", default=None,
-        help="Exclude items of the user's history from the lists [default: as in training].",
-    )]  # fmt: skip
+    exclude_seen: Annotated[bool | None, settings.seen_option()]
     lengths: Annotated[str, click.option(
         "--at", "lengths", default=",".join(map(str, LIST_LENGTHS)), show_default=True,
         metavar="N,N,...", help="Values of n for top-n metrics, each from 1 to 100000.",

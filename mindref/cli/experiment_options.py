@@ -43,7 +43,7 @@ class ExperimentOptions:
         help="Protocol that splits the log into training, validation and test [default:"
         " leave_last_out; with --preset paper: paper].",
     )]  # fmt: skip
-    exclude_seen: Annotated[bool | None, settings.seen_option]
+    exclude_seen: Annotated[bool | None, settings.seen_option(settings.OF_LOG)]
     seeds: Annotated[int, click.option(
         "--seeds", type=click.IntRange(1, 100), default=3, metavar="N",
         help="Number of seeds per arm, starting at --seed [1 to 100; default 3].",

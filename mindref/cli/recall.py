@@ -42,10 +42,7 @@ class RecallOptions:
         help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
     )]  # fmt: skip
     index: Annotated[str, settings.index_option]
-    exclude_seen: Annotated[bool | None, click.option(
-        "--exclude-seen/--include-seen", default=None,
-        help="Exclude items of the user's history [default: as in training].",
-    )]  # fmt: skip
+    exclude_seen: Annotated[bool | None, settings.seen_option()]
     only: Annotated[Path | None, settings.only_option]
     exclude: Annotated[Path | None, settings.exclude_option]
     per_interest: Annotated[int | None, click.option(

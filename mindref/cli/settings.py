@@ -83,6 +83,15 @@ def flag_option(name: str, text: str) -> Option:
     return click.option(name, is_flag=True, help=text)
 
 
+OF_LOG = "exclude, unless half of the interactions repeat an item of the user"
+
+
+def seen_option(default: str = "as in training") -> Option:
+    """Return the option that excludes or includes seen items; default: what happens without it."""
+    text = f"Whether top-n lists exclude the items of the user's history [default: {default}]."
+    return click.option("--exclude-seen/--include-seen", default=None, help=text)
+
+
 def output_option(name: str, text: str) -> Option:
     """Return the option of a file that the command writes."""
     return click.option(name, type=FILE, help=text + REPLACED)
@@ -309,12 +318,6 @@ device_option = click.option(
     default="cpu",
     show_default=True,
     help="Device that computes; auto: a GPU if there is one. A run does not store the device.",
-)
-seen_option = click.option(
-    "--exclude-seen/--include-seen",
-    default=None,
-    help="Whether top-n lists exclude the items of the user's history [default: exclude, unless"
-    " half of the interactions repeat an item of the user].",
 )
 moved_log_option = click.option(
     "--data", type=PATH, help="New path of the log, if the log has moved."

@@ -60,7 +60,7 @@ class TrainOptions:
         " training data, and nothing is evaluated [default:"
         " leave_last_out; with --preset paper: paper].",
     )]  # fmt: skip
-    exclude_seen: Annotated[bool | None, settings.seen_option]
+    exclude_seen: Annotated[bool | None, settings.seen_option(settings.OF_LOG)]
     out: Annotated[Path | None, click.option(
         "--out", type=settings.FOLDER, help="Run directory to create [default: runs/001,"
         " runs/002...]."

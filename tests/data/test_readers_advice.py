@@ -178,8 +178,6 @@ def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     assert log.notes["repeats"] == 2
     (line,) = command_hints(log)
     assert re.match("40% of the interactions repeat an item.*; consider --include-seen$", line)
-    (line,) = reading_hints(log, exclude_seen=None, protocol="leave_last_out", is_command=True)
-    assert line.endswith("; consider --include-seen")
     few = table(tmp_path, ["u,a,1", *[f"u,i{i},{i}" for i in range(9)], "u,a,99"])
     hints = command_hints(few)
     assert (few.notes["repeats"], hints) == (1, [])

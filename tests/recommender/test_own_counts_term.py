@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mindref.backend import load_backend
+from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import RunError
-from mindref.evaluation import metrics
 from mindref.models.item_knn import interaction_weights
 from mindref.models.parameters import OwnCountsTerm
 from mindref.models.servable_items import ServableItems
@@ -18,7 +18,7 @@ from mindref.models.serving import Interests, compute_interests, item_matrix
 from mindref.recall import ExactIndex
 from mindref.recall.retrieval import EVERY_ITEM, ListSearch
 from mindref.recommender import Recommender, own_counts_term
-from mindref.recommender.evaluate_run import EvaluationSet, Validator, recommend_cases
+from mindref.recommender.evaluate_run import EvaluationSet, Validator
 from mindref.recommender.export import export_vectors
 from mindref.recommender.serving.top_n_lists import VectorSearch
 from mindref.recommender.training.plan import plan_training
@@ -142,20 +142,18 @@ def test_the_metric_is_that_of_lists_with_the_chosen_term(fitted):
     evaluated = EvaluationSet(
         cases, np.zeros((40, 0), np.int64), np.ones(41), log.interactions, exclude_seen=False
     )
-    config = model.config
+    backend, settings = load_backend("numpy"), model.config.to_dict()
+
+    def validated(term, changes):
+        config = Config.of("mind", changes, settings)
+        validator = Validator(model._replace(config=config, own_counts=term), evaluated, backend)
+        return validator(model.params), validator.own_counts
+
     for metric in ("hit_rate@1", "ndcg@3"):
-        model = model._replace(config=type(config).of("mind", {"metric": metric}, config.to_dict()))
-        validator = Validator(model, evaluated, load_backend("numpy"))
-        value = validator(model.params)
-        kind, n = metric.split("@")
-        values = {}
-        for term in (None, validator.own_counts):
-            lists, _ = recommend_cases(model._replace(own_counts=term), evaluated, int(n))
-            hit = metrics.hit_mask(lists.items, cases.targets)
-            relevant = metrics.count_distinct(cases.targets)
-            values[term] = metrics.METRICS[kind](hit, relevant, int(n)).mean()
-        assert value == pytest.approx(values[validator.own_counts])
-        assert value > values[None]
+        value, term = validated(None, {"metric": metric})
+        given = {"metric": metric, "own_counts_term": False}
+        assert value == pytest.approx(validated(term, given)[0])
+        assert value > validated(None, given)[0]
 
 
 @pytest.mark.rules("mind_plus-R25")

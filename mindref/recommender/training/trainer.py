@@ -347,6 +347,7 @@ class Trainer(TrainingRun):
         config = plan.config
         self.plan, self.backend_name = plan, config.backend
         self.exclude_seen = loaded.log.excludes_seen(plan.exclude_seen)
+        self.earlier_term: OwnCountsTerm | None = None  # of a training without validation
         # of a warm start: run, digest and step of its model
         self.start_facts: dict[str, Any] = plan.resumed.get("start_from", {})
 
@@ -376,8 +377,8 @@ class Trainer(TrainingRun):
         self.warnings = [*left_out_warnings(self.start_facts), *leaks]
         if plan.protocol == NO_SPLIT:  # nothing to validate on
             if config.own_counts_term and not self.exclude_seen:
-                self.own_counts = plan.earlier_term()
-                self.warnings += [] if self.own_counts else [NO_TERM]
+                self.own_counts = self.earlier_term = plan.earlier_term()
+                self.warnings += [] if self.earlier_term else [NO_TERM]
             return
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
         self.validator = Validator(self.model(), self.evaluation_set(cases), self.backend)
@@ -414,15 +415,9 @@ class Trainer(TrainingRun):
             **({"start_from": self.start_facts} if self.start_facts else {}),
             **describe_training(self.prepared),
             **({} if size is None else {"log_bytes": size}),  # model-R62
-            **self.term_facts(),
+            **({checkpoint.OWN_COUNTS: self.earlier_term._asdict()} if self.earlier_term else {}),
             **({"integer_ids": list(log.integer_ids)} if log.integer_ids else {}),
         }
-
-    def term_facts(self) -> dict[str, object]:
-        """Return the entry of the term of own counts, if an earlier run gave it."""
-        if self.own_counts is None or self.plan.protocol != NO_SPLIT:
-            return {}
-        return {"own_counts": self.own_counts._asdict()}
 
     def description(self) -> dict[str, object]:
         """Return what callbacks and trackers receive before the first step."""
