@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +10,7 @@ from typing import Annotated
 import click
 
 from mindref.cli import settings
-from mindref.cli.settings import output_option
 from mindref.cli.streams import print_stderr
-
-FORMATS = ("table", "tsv")
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,6 @@ class SimilarOptions:
     )]  # fmt: skip
     only: Annotated[Path | None, settings.only_option]
     exclude: Annotated[Path | None, settings.exclude_option]
-    form: Annotated[str | None, click.option(
-        "--format", "form", type=click.Choice(FORMATS), help="Output format [default: table].",
-    )]  # fmt: skip
-    output: Annotated[Path | None, output_option("--output", "Write to this file.")]
     threads: Annotated[int | None, settings.threads_option]
     as_json: Annotated[bool, settings.json_option]
 
@@ -44,17 +38,11 @@ def similar_command(options: SimilarOptions) -> None:
     or --exclude has one item id a line.
     """
     settings.set_threads(options.threads)
-    form = settings.output_format(options.form, "table", as_json=options.as_json)
-    output, only, exclude = options.output, options.only, options.exclude
-    inputs = {"the file of --only": only, "the file of --exclude": exclude}
-    settings.check_output_file("--output", output, inputs, [options.run])
     from mindref.recall import lists
     from mindref.recommender.serving.list_request import ListRequest
     from mindref.recommender.serving.similar import similar_of_run
 
-    request = ListRequest(n=options.n, only=only, exclude=exclude)
+    request = ListRequest(n=options.n, only=options.only, exclude=options.exclude)
     answer, lines = similar_of_run(options.run, options.item, request)
     print_stderr(*lines)
-    with lists.open_output(output) as (stream, warnings):
-        lists.write_similar(stream, answer, form)
-    print_stderr(*warnings)
+    lists.write_similar(sys.stdout, answer, as_json=options.as_json)

@@ -157,17 +157,12 @@ def similar_to_json(answer: SimilarList) -> dict[str, Any]:
     return {"item": answer.item, "title": answer.title, "items": rows}
 
 
-def write_similar(stream: TextIO, answer: SimilarList, form: str) -> None:
-    """Write a list of similar items as a table, TSV or JSON."""
-    ranked = list(enumerate(answer.items, 1))
-    if form == "json":
+def write_similar(stream: TextIO, answer: SimilarList, *, as_json: bool) -> None:
+    """Write a list of similar items as a table or as JSON."""
+    if as_json:
         json.dump(similar_to_json(answer), stream)
         stream.write("\n")
-    elif form == "tsv":
-        stream.write(tsv_line("rank", "item", "score", "title"))
-        for rank, x in ranked:
-            stream.write(tsv_line(rank, escape(str(x.item)), f"{x.score:.6g}", escape(x.title)))
     else:
         head = f"similar to {printable(str(answer.item))}  {printable(answer.title)}".rstrip()
         stream.write(f"{head}\n")
-        write_rows(stream, ranked, id_width(answer.items))
+        write_rows(stream, enumerate(answer.items, 1), id_width(answer.items))

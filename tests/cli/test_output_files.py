@@ -35,7 +35,6 @@ def file_bytes(*folders):
         ("recall", "--all-users", "--output"),
         ("recall", "--user", "customer-0001", "--output"),
         ("evaluate", "--predictions"),
-        ("similar", "article-0001", "--output"),
         ("study", "--html"),
         ("study", "--json"),
     ],
@@ -89,7 +88,7 @@ def test_another_file_is_replaced_and_help_states_it(cli, run, tmp_path):
     output.write_text("old")
     cli.succeed("recall", run, "--all-users", "--top", 2, "--output", output)
     assert output.read_text().startswith("user\t")
-    for command in ("recall", "evaluate", "similar", "study", "conform"):
+    for command in ("recall", "evaluate", "study", "conform"):
         text = " ".join(cli.succeed(command, "--help").out.split())
         assert "An existing file is replaced, unless it is an input" in text
 

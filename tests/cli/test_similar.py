@@ -13,7 +13,7 @@ def items(run):
     return [(name, model.served.items.titles[i]) for name, i in model.served.dense.items()]
 
 
-def test_similar_items_are_printed_in_each_format(cli, run, items, tmp_path):
+def test_similar_items_are_printed_in_each_format(cli, run, items):
     name, title = items[5]
     expected = mindref.load(run).similar_items(name, 4)
     table = cli.succeed("similar", run, name, "--top", 4)
@@ -25,13 +25,6 @@ def test_similar_items_are_printed_in_each_format(cli, run, items, tmp_path):
     assert (document["item"], document["title"]) == (name, title)
     rows = [(x["rank"], x["item"], x["title"], x["score"]) for x in document["items"]]
     assert rows == [(rank, x.item, x.title, x.score) for rank, x in enumerate(expected, 1)]
-    tsv = cli.succeed("similar", run, name, "--top", 4, "--format", "tsv").out
-    assert tsv.splitlines()[0] == "rank\titem\tscore\ttitle"
-    assert tsv.splitlines()[1].split("\t")[1] == expected[0].item
-    output = tmp_path / "similar.tsv"
-    arguments = ("similar", run, name, "--top", 4, "--format", "tsv", "--output", output)
-    assert cli.succeed(*arguments).out == ""
-    assert output.read_text(encoding="utf-8") == tsv
 
 
 @pytest.mark.rules("recall-R42", "recall-R47", "recall-R50")

@@ -34,7 +34,6 @@ COMMANDS = {
     "vectors": "export run --to vectors --all-users --output out",
     "compare": "compare shop.inter --models popularity,random --seeds 1 --out arms"
     " --metric hit_rate@10",
-    "similar": "similar run ITEM --output similar.tsv",
     "study": "study run --html study.html",
 }
 """Name -> words of a command."""

@@ -140,7 +140,7 @@ def test_a_stream_on_a_full_disk(place, stream):
 )
 def test_a_wrong_outcome_is_found(mode, code, err, content, reason):
     done, before, after = Done(code, "", err, []), {"a": b"1"}, {"a": b"2"}
-    assert commands.broken_promise("similar", mode, done, content, before, after) == reason
+    assert commands.broken_promise("bulk", mode, done, content, before, after) == reason
 
 
 def test_a_wrong_answer_after_damage_is_found():
