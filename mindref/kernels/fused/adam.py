@@ -153,8 +153,8 @@ class AdamUpdate:
 
     def update_dense(self, name: str, parts: Array) -> None:
         """Update a matrix or bias, whose gradient is the sum of `parts`, added in order."""
-        tables = ParameterTables(*map(as_matrix, self.tables[name]))
-        gradient = as_matrix(np.add.reduce(parts, axis=0))
+        tables = ParameterTables(*map(reshape_to_matrix, self.tables[name]))
+        gradient = reshape_to_matrix(np.add.reduce(parts, axis=0))
         rows = np.arange(len(gradient))
         self.square_sums.append(update_rows(rows, gradient, tables, self.dense_numbers))
 
@@ -178,7 +178,7 @@ def moments_are_finite(moments: State) -> bool:
     return all(np.isfinite(x).all() for x in moments.second.values())
 
 
-def as_matrix(x: Array) -> Array:
+def reshape_to_matrix(x: Array) -> Array:
     """Return a matrix x (V, D) unchanged, and a vector (D,) as (1, D)."""
     return x if x.ndim > 1 else x.reshape(1, -1)
 
