@@ -83,7 +83,7 @@ def flag_option(name: str, text: str) -> Option:
     return click.option(name, is_flag=True, help=text)
 
 
-OF_LOG = "exclude, unless half of the interactions repeat an item of the user"
+OF_LOG = "as in a given run; else exclude, unless half of the interactions are repeats"
 
 
 def seen_option(default: str = "as in training") -> Option:

@@ -24,16 +24,18 @@ class TrainingExamples:
     ) -> None:
         if by not in ("interaction", "user"):
             raise ConfigError(say("target_sampling", "interaction or user", repr(by)))
-        self.sequences = sequences
-        self.by = by
-        self.history_lengths = positions(sequences) if history_lengths is None else history_lengths
+        self.sequences, self.by = sequences, by
+        if history_lengths is None:  # the position of each interaction in its row
+            starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
+            history_lengths = np.arange(len(sequences.values)) - starts
+        self.history_lengths = history_lengths
         # (R,) cuts of each row; a target has at least one item before it, data-R39
         self._cuts = sequences.where(self.history_lengths >= 1).lengths
         self._ends = np.cumsum(self._cuts)  # (R,) cumulative over all rows
         self._rows = np.flatnonzero(self._cuts)  # rows with at least one cut
         if not len(self._rows):
-            expected = "at least two interactions in a sequence; two baskets, with basket_histories"
-            raise DataError(say("training examples", expected, "none", "use a longer log"))
+            todo = "use a longer log, or turn basket_histories off if it is on"
+            raise DataError(say("training examples", "a target with a history", "none", todo))
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -61,11 +63,6 @@ class TrainingExamples:
             weight = 1 / (len(self._rows) * np.maximum(self._cuts, 1)[row])
         chance = np.bincount(sequences.values[is_cut], weight[is_cut], minlength=items)
         return chance.astype(np.float64)  # data-R43
-
-
-def positions(sequences: Ragged) -> Ints:
-    """Return the position (E,) of each interaction in its row."""
-    return np.arange(len(sequences.values)) - np.repeat(sequences.offsets[:-1], sequences.lengths)
 
 
 def count_items(sequences: Ragged, items: int) -> Ints:

@@ -62,6 +62,8 @@ def probe_kernels() -> Finding:
     from mindref import ops
     from mindref.process.threads import pool_threads
 
+    for library in ("scipy.sparse", "safetensors.numpy"):  # of fitted models and of run files
+        importlib.import_module(library)
     names = "_jit", "matmul", "squash"
     _jit, matmul, squash = (importlib.import_module(f"mindref.kernels.{name}") for name in names)
     x = np.linspace(-3, 3, 48).reshape(6, 8)

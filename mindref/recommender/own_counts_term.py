@@ -34,7 +34,7 @@ def choose_term(
     counts = {x: prepared.own_counts(x) for x in DECAYS}
     lists, gains = search.top_n(), np.zeros(1 + len(terms))
     discount = 1 / np.log2(2 + np.arange(search.n))
-    for cases, candidates in search.with_added_scores(counts[1.0]).score_candidates(lists):
+    for cases, candidates in search.with_added_scores(counts[DECAYS[0]]).score_candidates(lists):
         is_target = hit_mask(servable.to_ids(candidates.items), targets.take(cases))
         added = {x: entries_at(counts[x][cases], candidates.items) for x in DECAYS}
         scores = [candidates.scores + x.weight * added[x.decay] for x in terms]

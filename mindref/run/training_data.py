@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.config import Config
-from mindref.data.examples import count_items
+from mindref.data.examples import TrainingExamples, count_items
 from mindref.data.log import Ints
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, Split, count_before_baskets, make_split
 from mindref.models import features
+from mindref.models.family import family_of
 from mindref.models.features import Vocabulary
 from mindref.models.parameters import Sizes
 from mindref.run.source import LoadedLog
@@ -39,6 +40,8 @@ def prepare_training(loaded: LoadedLog, protocol: str, config: Config) -> Prepar
         counts = count_before_baskets(log)
         starts = np.zeros_like(split.train_users)
         history_lengths = counts.slice(split.train_users, starts, split.train.lengths).values
+    if family_of(config.model).by_steps:
+        TrainingExamples(split.train, history_lengths=history_lengths)  # faults-R21: or an error
     task = Task(
         split.train,
         features.user_profiles(log, vocabulary, split.train_users),  # model-R30

@@ -73,8 +73,8 @@ def test_counts_include_training_sequences_only():
 @pytest.mark.parametrize(
     ("rows", "settings", "error", "message"),
     [
-        ([[1], []], {}, DataError, "at least two interactions"),
-        ([], {}, DataError, "sequence"),
+        ([[1], []], {}, DataError, "a target with a history"),
+        ([], {}, DataError, "history"),
         (ROWS, {"by": "item"}, ConfigError, "interaction or user"),
     ],
 )

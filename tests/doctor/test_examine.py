@@ -1,8 +1,10 @@
 """A whole examination: broken parts, and probes that crash, hang, exit or print, stop nothing."""
 
+import sys
+
 import pytest
 
-from mindref.doctor import examine
+from mindref.doctor import examine, probes
 from mindref.doctor.checks import BUG, LOCAL_CHECKS
 from mindref.doctor.examine import describe_exit, installation_works, run_probe
 from mindref.doctor.probes import failed_probe
@@ -78,3 +80,9 @@ def test_an_exit_code_is_described():
     assert describe_exit(3) == "exit code 3"
     assert describe_exit(-11) == "killed by SIGSEGV"
     assert describe_exit(-4242) == "killed by signal 4242"
+
+
+def test_a_library_that_cannot_be_imported_fails_the_probe_of_kernels(monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(ImportError, match=r"safetensors\.numpy"):
+        probes.probe_kernels()

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from mindref.experiments.runs import (
 from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.training.trainer import Trainer
 from mindref.run import lock
-from mindref.run.source import Source
+from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import prepare_training
 from mindref.training import loop
 from tests.experiments.tiny_experiment import base, compared, runs
@@ -182,6 +183,8 @@ def test_runs_of_one_seed_are_checked_with_one_split(tmp_path, monkeypatch):
     drawn = runs(protocol="comirec")
     first, second = (drawn.split_log(base(seed=seed)).split.test.users for seed in (0, 1))
     assert first.tolist() != second.tolist()
+    repeated = LoadedLog(replace(drawn.loaded.log, notes={"repeats": 10**6}))  # data-R99
+    assert not type(drawn)(drawn.source, repeated, "comirec", exclude_seen=None).exclude_seen
     tasks = [drawn.split_log(base(basket_histories=by)).task for by in (False, True)]
     assert [task.history_lengths is None for task in tasks] == [True, False]
 

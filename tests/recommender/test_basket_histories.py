@@ -1,5 +1,7 @@
 """Training by baskets: the history of an example ends before the basket of its target."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -45,13 +47,14 @@ def expected_examples():
 
 @pytest.mark.rules("data-R98")
 def test_the_setting_is_that_of_the_split_unless_it_is_given():
-    for protocol, given, expected in (
-        ("last_basket", {}, True),
-        ("last_basket", {"basket_histories": False}, False),
-        ("leave_last_out", {}, False),
-    ):
-        config, _ = plan_fit("mind", given, protocol, None)
-        assert config.basket_histories == expected
+    config, _ = plan_fit("mind", {}, "leave_last_out", None)
+    assert not config.basket_histories
+    off = {"basket_histories": False}
+    assert not plan_fit("mind", off, "last_basket", None)[0].basket_histories
+    assert plan_fit("mind", {}, "last_basket", None)[0].basket_histories
+    served = SimpleNamespace(facts={"protocol": "leave_last_out"})
+    start = SimpleNamespace(config=config, served=served, check=lambda config: None)
+    assert plan_fit(None, {}, "last_basket", start)[0].basket_histories
 
 
 @pytest.mark.rules("data-R98")
@@ -90,9 +93,8 @@ def test_only_items_of_later_baskets_are_targets(by):
 
 @pytest.mark.rules("data-R98")
 def test_a_log_without_a_second_training_basket_is_refused():
-    made, config = prepared([[2, 1, 1]])
-    with pytest.raises(DataError, match="two baskets, with basket_histories"):
-        make_loader(made.task, config)
+    with pytest.raises(DataError, match=r"a target with a history.* turn basket_histories off"):
+        prepared([[2, 1, 1]])
 
 
 @pytest.mark.rules("data-R98", "model-R41")

@@ -19,7 +19,7 @@ from mindref.recall import ExactIndex
 from mindref.recall.retrieval import EVERY_ITEM, ListSearch
 from mindref.recommender import Recommender, own_counts_term
 from mindref.recommender.evaluate_run import EvaluationSet, Validator
-from mindref.recommender.export import export_vectors
+from mindref.recommender.export import export_run, export_vectors
 from mindref.recommender.serving.top_n_lists import VectorSearch
 from mindref.recommender.training.plan import plan_training
 from mindref.recommender.training.trainer import Trainer, resume_run
@@ -56,7 +56,7 @@ def test_the_term_with_the_largest_gain_is_chosen(repeat):
     for seed in range(8):
         rng = np.random.default_rng(seed)
         histories = rng.integers(1, 30, (12, 9))
-        prepared = search(rng, histories)
+        rows, prepared = Ragged.of(histories), search(rng, histories)
         targets = [
             rng.choice(h if rng.random() < repeat else np.arange(30), 2).tolist() for h in histories
         ]
@@ -64,9 +64,7 @@ def test_the_term_with_the_largest_gain_is_chosen(repeat):
         products[:, 1:] = prepared.interests.vectors[:, 0] @ prepared.search.index.items.T
         scores = {None: products}
         for decay, weight in itertools.product(own_counts_term.DECAYS, own_counts_term.WEIGHTS):
-            counts = interaction_weights(
-                Ragged.of(histories), 30, decay=decay, sum_repeats=True
-            ).toarray()
+            counts = interaction_weights(rows, 30, decay=decay, sum_repeats=True).toarray()
             term = OwnCountsTerm(weight * TEMPERATURE, decay)
             scores[term] = products + term.weight * counts
         lists, chosen = own_counts_term.choose_term(prepared, Ragged.of(targets), TEMPERATURE)
@@ -134,11 +132,8 @@ def test_the_metric_is_that_of_lists_with_the_chosen_term(fitted):
     log, model = served.log, served.model._replace(own_counts=None)
     users = np.arange(1, 41)
     rows = log.interactions.take(users)
-    cases = EvaluationCases(
-        users,
-        rows.slice(np.arange(40), np.zeros(40, np.int64), np.full(40, 12)),
-        rows.slice(np.arange(40), np.full(40, 12), np.full(40, 14)),
-    )
+    every, cut, end = np.arange(40), np.full(40, 12), np.full(40, 14)
+    cases = EvaluationCases(users, rows.slice(every, 0 * cut, cut), rows.slice(every, cut, end))
     evaluated = EvaluationSet(
         cases, np.zeros((40, 0), np.int64), np.ones(41), log.interactions, exclude_seen=False
     )
@@ -190,14 +185,14 @@ def test_a_training_on_everything_has_the_term_of_the_earlier_run(fitted, tmp_pa
 def test_without_validation_and_an_earlier_run_a_warning_says_that_no_term_is_chosen():
     made = Recommender(**SETTINGS).fit(repeating_log(), split="none", exclude_seen=False)
     assert made.served.model.own_counts is None
-    (warning,) = made.report["warnings"]
-    assert "no term of the user's own counts" in warning
+    assert "no term of the user's own counts: without validation" in made.report["warnings"][0]
 
 
 @pytest.mark.rules("serving-R4")
-def test_exported_vectors_come_with_the_numbers_of_the_term_and_a_warning(fitted, tmp_path):
+@pytest.mark.parametrize("export", [export_vectors, export_run])
+def test_exported_vectors_come_with_the_numbers_of_the_term_and_a_warning(fitted, tmp_path, export):
     fitted.save(tmp_path / "run")
-    facts = export_vectors(tmp_path / "run", tmp_path / "vectors")
+    facts = export(tmp_path / "run", tmp_path / "vectors")
     assert facts["score"]["own_counts"] == fitted.report["own_counts"]
     assert facts["warnings"][0].startswith("products of the vectors lack the term of own counts")
 

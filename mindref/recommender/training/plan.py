@@ -63,7 +63,7 @@ class TrainingPlan:
     steps_of: Path | None = None  # run whose term of own counts is used without validation
 
     def earlier_term(self) -> OwnCountsTerm | None:
-        """Return the term of own counts for a training without validation: of an earlier run."""
+        """Return the term of own counts of the earlier run, for a training without validation."""
         stored = self.resumed.get(checkpoint.OWN_COUNTS)
         if stored is not None:
             return OwnCountsTerm(**stored)
@@ -236,9 +236,8 @@ def settings_of_run(
     config, facts: of the run; preset: settings that override those of the run; todo: advice for a
     training without a number of steps.
     """
-    settings = {**config.family_settings(), **(preset or {})}
-    if protocol == NO_SPLIT:  # model-R49
-        settings["patience"] = 0
+    of_split = SETTINGS_BY_PROTOCOL.get(protocol, {})  # model-R49, data-R98
+    settings = {**config.family_settings(), **(preset or {}), **of_split}
     new_config = Config.of("mind", changes, settings)
     has_steps = "steps" in changes or facts["protocol"] == NO_SPLIT
     check_without_validation(protocol, new_config, has_steps=has_steps, todo=todo)
