@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.kernels._jit import jit
-from mindref.kernels.contiguous import contiguous_arrays, readonly_contiguous
+from mindref.kernels.contiguous import contiguous_integers, readonly_contiguous
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.ops.embedding import RowGradient, Saved, check_row_indices
 from mindref.shapes import Array, Ints, bind_axes, common_float_dtype, require_gradient_shape
@@ -20,9 +20,8 @@ def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
     common_float_dtype("embedding", table=table, weights=weights)
     check_row_indices("embedding", rows, sizes["V"])
     out = np.empty((sizes["M"], sizes["D"]), table.dtype)
-    # the types of a training step: for read-only views, Numba would compile the function again
-    table, weights, numbers = contiguous_arrays((table, weights, rows))
-    sum_weighted_rows(table, numbers, weights, out)
+    weights = readonly_contiguous(weights)
+    sum_weighted_rows(readonly_contiguous(table), contiguous_integers(rows), weights, out)
     return out, Saved(rows, weights, sizes["D"])
 
 
