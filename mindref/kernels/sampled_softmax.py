@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba.extending import overload
 
 from mindref.kernels import squash
 from mindref.kernels._jit import Number, jit, jit_inline
@@ -177,23 +176,12 @@ def mask_accidental_hits(target_id: int, negative_ids: Ints, logits: Array) -> N
                 logits[s] = -np.inf
 
 
+@jit
 def largest_logit(x: Array) -> Number:
     """Return the largest of x (S,), of which none is NaN; NaN if x is empty."""
-    word: Any = np.int32 if x.itemsize == 4 else np.int64
-    largest: Number = largest_bits(x.view(word)).view(x.dtype)
-    return largest
-
-
-@overload(largest_logit)
-def compiled_largest_logit(x: Any) -> Any:
-    """Return the compiled implementation of `largest_logit` for one dtype, not for both."""
-    single = x.dtype.bitwidth == 32
-    word, number = (np.int32, np.float32) if single else (np.int64, np.float64)
-
-    def largest(x: Any) -> Any:
-        return word(largest_bits(x.view(word))).view(number)
-
-    return largest
+    if x.itemsize == 4:
+        return x.dtype.type(np.int32(largest_bits(x.view(np.int32))).view(np.float32))
+    return x.dtype.type(np.int64(largest_bits(x.view(np.int64))).view(np.float64))
 
 
 @jit
