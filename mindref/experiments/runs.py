@@ -78,7 +78,7 @@ class ExperimentRuns:
         self.ended: dict[Path, RunProgress] = {}
         self.checked_settings: set[tuple[object, ...]] = set()
         self.fitted: dict[Config, Config] = {}  # settings -> with the numbers that the log gives
-        self.last_split: tuple[object, PreparedLog] | None = None  # with what it depends on
+        self.last_split: tuple[object, PreparedLog] | None = None  # key of `split_log`, split
 
     def check_run(self, planned: PlannedRun) -> None:
         """Raise RunError if the directory holds anything but the planned run.
@@ -112,7 +112,7 @@ class ExperimentRuns:
             self.checked_settings.add(key)
 
     def fit_settings(self, config: Config) -> Config:
-        """Return settings with the numbers that the log gives; each settings are fitted once."""
+        """Return settings with the numbers that the log gives; equal settings are fitted once."""
         if config not in self.fitted:
             self.fitted[config] = fit_to_log(config, self.split_log(config))
         return self.fitted[config]

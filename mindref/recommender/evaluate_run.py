@@ -129,10 +129,10 @@ class Validator:
         if model.config.own_counts_term and not self.evaluation_set.exclude_seen:
             from mindref.recommender.own_counts_term import choose_term
 
-            prepared = search_vectors(
+            vector_search = search_vectors(
                 model, cases.histories, profiles, n=self.n, backend=self.backend
             )
-            ranked, self.own_counts = choose_term(prepared, targets, model.config.temperature)
+            ranked, self.own_counts = choose_term(vector_search, targets, model.config.temperature)
         else:
             ranked, _ = recommend_cases(model, self.evaluation_set, self.n, self.backend)
         hit = metrics.hit_mask(ranked.items, targets)

@@ -23,15 +23,15 @@ DECAYS = (1.0, 0.95)
 
 
 def choose_term(
-    prepared: VectorSearch, targets: Ragged, temperature: float
+    vector_search: VectorSearch, targets: Ragged, temperature: float
 ) -> tuple[TopN, OwnCountsTerm | None]:
     """Return the lists (C, n) with the best term, and the term; None if no term is better.
 
     The best term has the largest sum of gains of the targets (C rows), discounted by rank.
     """
-    search, servable = prepared.search, prepared.servable
+    search, servable = vector_search.search, vector_search.servable
     terms = [OwnCountsTerm(weight * temperature, x) for x, weight in product(DECAYS, WEIGHTS)]
-    counts = {x: prepared.own_counts(x) for x in DECAYS}
+    counts = {x: vector_search.own_counts(x) for x in DECAYS}
     lists, gains = search.top_n(), np.zeros(1 + len(terms))
     discount = 1 / np.log2(2 + np.arange(search.n))
     for cases, candidates in search.with_added_scores(counts[DECAYS[0]]).score_candidates(lists):
@@ -45,5 +45,5 @@ def choose_term(
     best = int(np.argmax(gains))  # mind_plus-R26: of equal gains, the first
     term = terms[best - 1] if best else None
     if term is not None:
-        lists = prepared.with_term(term).add_scores(lists)
+        lists = vector_search.with_term(term).add_scores(lists)
     return lists._replace(items=servable.to_ids(lists.items)), term

@@ -36,12 +36,13 @@ def prepare_training(loaded: LoadedLog, protocol: str, config: Config) -> Prepar
     vocabulary = features.user_vocabulary(log, config)
     catalogue, item_rows = features.item_catalogue(log, config)
     history_lengths = None
-    if config.basket_histories:  # data-R98; a training sequence is the begin of its row of the log
+    if config.basket_histories:  # data-R98; a training sequence is the start of a row of the log
         counts = count_before_baskets(log)
         starts = np.zeros_like(split.train_users)
         history_lengths = counts.slice(split.train_users, starts, split.train.lengths).values
     if family_of(config.model).by_steps:
-        TrainingExamples(split.train, history_lengths=history_lengths)  # faults-R21: or an error
+        # raises DataError for a log without examples, before a run is made: faults-R21
+        TrainingExamples(split.train, history_lengths=history_lengths)
     task = Task(
         split.train,
         features.user_profiles(log, vocabulary, split.train_users),  # model-R30

@@ -45,7 +45,7 @@ def recommend_batch(
     """
     if not family_of(model.config.model).has_vectors:
         return recommend_by_scores(model, histories, n, item_filter), None
-    prepared = search_vectors(
+    vector_search = search_vectors(
         model,
         histories,
         profiles,
@@ -55,10 +55,10 @@ def recommend_batch(
         backend=backend,
         rng=rng,
     )
-    term, search = model.own_counts, prepared.search
-    ranked = (search if term is None else prepared.with_term(term)).top_n()
-    ids = prepared.servable.to_ids(ranked.items)
-    return ranked._replace(items=ids), prepared.interests
+    term, search = model.own_counts, vector_search.search
+    ranked = (search if term is None else vector_search.with_term(term)).top_n()
+    ids = vector_search.servable.to_ids(ranked.items)
+    return ranked._replace(items=ids), vector_search.interests
 
 
 class VectorSearch(NamedTuple):

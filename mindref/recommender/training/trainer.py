@@ -60,8 +60,8 @@ from mindref.training.loop import (
 
 REPORT = report.NAME  # of the test cases, in the run directory
 NO_TERM = (
-    "the scores have no term of the user's own counts: without validation, it is that of an"
-    " earlier run that has one (--steps-of; in Python: start_from)"
+    "the scores have no term of the user's own counts: without validation, only an earlier run"
+    " with such a term gives it (--steps-of; in Python: start_from)"
 )
 
 
