@@ -39,6 +39,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mindref.kernels import listeners
+from mindref.process.background import load_when_compiled
 from mindref.process.threads import check_thread_variables
 from mindref.process.user_folders import is_private_folder, user_cache_folder
 
@@ -94,6 +95,8 @@ def compile_function(function: Function, fastmath: set[str], inline: str = "neve
             with cache_in_folder(folder):
                 cached = compile_with(cache=True)(function)
             cached._cache.save_overload = save_if_possible(cached._cache.save_overload)
+            name = f"{function.__module__}.{function.__name__}"
+            cached._cache.load_overload = load_when_compiled(name, cached._cache.load_overload)
             file = cached._cache._cache_file
             file._load_index = load_or_empty(file._load_index)
             dependencies = file_stamps(source_dependencies(function))

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.data.log import Ragged
 from mindref.errors import DataError, ShapeError, say
+from mindref.process import background
 from mindref.process.threads import pool_threads
 from mindref.recall.checks import check_candidates, check_exclude, check_search_inputs
 from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
@@ -96,6 +98,20 @@ def search_top_n(
 
     run_slices(search_cases, cases, length)
     return result
+
+
+def request_compilation(dtype: npt.DTypeLike) -> None:
+    """Compile the functions of `search_top_n` in the background (mindref/process/background.py)."""
+    from mindref.kernels import top_n as kernels
+
+    ids, scores = np.zeros((1, 1), np.int64), np.zeros((1, 1), dtype)
+    pools, active = kernels.empty_pools(1, 1, dtype), np.zeros((1, 1), np.bool_)
+    background.request(kernels.pool_block, lambda: (scores, ids[0], 0, ids, 1, pools))
+    background.request(kernels.finish_pools, lambda: (pools, 1))
+    background.request(
+        kernels.sort_candidates,
+        lambda: (scores[None], active, scores, ids, False, ids, scores, ids),
+    )
 
 
 class SearchedItems:

@@ -9,7 +9,8 @@ A block of users has several sub-blocks, whose products with all negatives stay 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,7 @@ from mindref.kernels.sampled_softmax import (
     loss_of_logits,
     mask_accidental_hits,
 )
+from mindref.process import background
 from mindref.shapes import Array, Ints
 
 SUB_BLOCK_ROWS = 128
@@ -113,8 +115,17 @@ class PooledLoss:
 
     def forward_backward(self, block: UserBlockRows) -> tuple[float, int]:
         """Run `pooled_forward_backward_block`; every active interest has a gradient."""
+        loss = pooled_forward_backward_block(*self.arguments(block))
+        return loss, block.stop_row - block.first_row
+
+    def request_compilation(self, block: UserBlockRows) -> None:
+        """Compile `pooled_forward_backward_block` in the background."""
+        background.request(pooled_forward_backward_block, partial(self.arguments, block))
+
+    def arguments(self, block: UserBlockRows) -> tuple[Any, ...]:
+        """Return the arguments of `pooled_forward_backward_block`."""
         buffers = self.products, self.d_sub_blocks, self.d_negatives
-        loss = pooled_forward_backward_block(
+        return (
             block,
             self.forward.layers.buffers,
             self.layer_gradients,
@@ -124,7 +135,6 @@ class PooledLoss:
             NegativeBuffers(*(x[block.number] for x in buffers)),
             self.numbers,
         )
-        return loss, block.stop_row - block.first_row
 
     def backward_negatives(self, block: UserBlockRows) -> None:
         """Do nothing: `forward_backward` wrote the gradients of the negatives."""

@@ -56,6 +56,7 @@ from mindref.kernels.fused.workspace import KernelWorkspace, Task, block_slices
 from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.ops.embedding import RowGradient, Saved
+from mindref.process import background
 from mindref.shapes import Array
 
 FusedGradients = Gradients | mind_plus.Gradients | youtube_dnn.Gradients
@@ -151,6 +152,26 @@ class FusedStep:
         loss = PooledLoss if forward.additions.pooled else LabelLoss
         self.loss: LabelLoss | PooledLoss = loss(forward, self.layer_gradients)
         self.losses = [0.0] * layers.num_blocks  # for each block, the sum over its users
+        if background.current:
+            self.request_compilation()
+
+    def request_compilation(self) -> None:
+        """Compile the function of the losses in the background, before its inputs are known.
+
+        The inputs have the types of those that `user_blocks` sets, but only one row.
+        """
+        index, vectors = np.zeros(1, np.int64), np.zeros((1, self.width), self.dtype)
+        inputs = LossInputs(
+            item_vectors=vectors,
+            target_index=index,
+            negative_index=index,
+            target_log_expected=readonly_contiguous(self.batch.target_log_expected),
+            negative_log_expected=np.zeros(1, self.batch.negative_log_expected.dtype),
+            negatives=vectors,
+        )
+        blocks = self.forward.layers.num_blocks
+        self.loss.set_inputs(inputs, np.zeros((blocks, *vectors.shape), self.dtype))
+        self.loss.request_compilation(self.forward.layers.user_block(slice(0, self.users)))
 
     # Phase 2: forward to the losses and backward through routing, for each block of users
 

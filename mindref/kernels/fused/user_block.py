@@ -7,6 +7,7 @@ would wait for each other's Python code.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from mindref.kernels.matmul import matmul_into
 from mindref.kernels.routing import gather_rows
 from mindref.kernels.sampled_softmax import add_target_terms, cross_entropy
 from mindref.kernels.squash import squash_row, squash_rows_backward
+from mindref.process import background
 from mindref.shapes import Array, Ints
 
 
@@ -114,7 +116,15 @@ class LabelLoss:
 
     def forward_backward(self, block: UserBlockRows) -> tuple[float, int]:
         """Run `forward_backward_block`."""
-        return forward_backward_block(
+        return forward_backward_block(*self.arguments(block))
+
+    def request_compilation(self, block: UserBlockRows) -> None:
+        """Compile `forward_backward_block` in the background."""
+        background.request(forward_backward_block, partial(self.arguments, block))
+
+    def arguments(self, block: UserBlockRows) -> tuple[Any, ...]:
+        """Return the arguments of `forward_backward_block`."""
+        return (
             block,
             self.forward.layers.buffers,
             self.layer_gradients,

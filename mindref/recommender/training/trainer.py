@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -25,6 +25,8 @@ from mindref.models.parameters import Catalogue, OwnCountsTerm, copy_params
 from mindref.models.registry import describe_model
 from mindref.models.servable_items import count_untrained, find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
+from mindref.process.background import compile_in_background
+from mindref.recall import exact
 from mindref.recommender.evaluate_run import (
     NOT_SAMPLED,
     EvaluationSet,
@@ -383,6 +385,12 @@ class Trainer(TrainingRun):
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
         self.validator = Validator(self.model(), self.evaluation_set(cases), self.backend)
         self.validate = self.validator
+
+    def take_steps(self, hooks: Hooks) -> None:
+        """Take the steps, while a second process compiles functions that are called later."""
+        search = partial(exact.request_compilation, self.config.dtype)
+        with compile_in_background(then=search):
+            super().take_steps(hooks)
 
     def validated_term(self) -> OwnCountsTerm | None:
         """Return the term of own counts that the last validation chose, if any."""

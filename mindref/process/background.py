@@ -1,0 +1,125 @@
+"""A second process that compiles functions which a training calls later.
+
+Numba compiles a function when it is called, one function at a time. Within `compile_in_background`,
+the function `request` gives a function to a second process, which writes the machine code to the
+cache. The first call in this process waits for the second process, and loads the code. Without a
+cache or a second core, and if the second process fails, the first call compiles.
+
+Importing this module does not import Numba.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any
+
+from mindref.process.child import child_command
+from mindref.process.threads import cores_per_process
+
+current: list[BackgroundCompiler] = []
+"""The compiler of the innermost `compile_in_background`; empty outside."""
+
+
+@contextmanager
+def compile_in_background(then: Callable[[], None]) -> Iterator[None]:
+    """Let a second process compile the requested functions; end it after the block.
+
+    then: called after the first request, for requests of functions that are called later.
+    """
+    if cores_per_process() < 2:
+        yield
+        return
+    compiler = BackgroundCompiler(then)
+    current.insert(0, compiler)
+    try:
+        yield
+    finally:
+        current.remove(compiler)
+        compiler.close()
+
+
+def request(function: Any, arguments: Callable[[], tuple[Any, ...]]) -> None:
+    """Compile a function in the background for the types of `arguments()`, at the first request."""
+    if current:
+        current[0].request(function, arguments)
+
+
+def load_when_compiled(name: str, load: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap Numba's load function: wait until the function `name` is compiled in the background."""
+
+    def attempt(signature: Any, target: Any) -> Any:
+        for compiler in current:
+            compiler.wait(name)
+        return load(signature, target)
+
+    return attempt
+
+
+class BackgroundCompiler:
+    """The second process, started for the first function that is not in the cache."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.process: Any = None
+        self.then: list[Callable[[], None]] = [then]
+        self.requested: set[str] = set()
+        self.pending: list[str] = []  # names of functions, in the order of their compilation
+
+    def request(self, function: Any, arguments: Callable[[], tuple[Any, ...]]) -> None:
+        """Send a function to the process, unless its machine code is in the cache."""
+        cache = getattr(function, "_cache", None)
+        file = getattr(cache, "_cache_file", None)  # None: no folder, or no compilation
+        name = f"{function.__module__}.{function.__name__}"
+        if cache is None or file is None or name in self.requested:
+            return
+        self.requested.add(name)
+        types = tuple(map(function.typeof_pyval, arguments()))
+        if cache._index_key(types, function.targetctx.codegen()) not in file._load_index():
+            with suppress(OSError):  # no process could be started, or it has ended
+                self.send(function.__module__, function.__name__, types)
+                self.pending.append(name)
+        while self.then:
+            self.then.pop()()
+
+    def send(self, *request: Any) -> None:
+        """Send module, name and types of a function to the process."""
+        self.process = self.process or subprocess.Popen(
+            child_command(__name__),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches only the parent
+        )
+        pickle.dump(request, self.process.stdin)
+        self.process.stdin.flush()
+
+    def wait(self, name: str) -> None:
+        """Wait until the process has compiled a function that is pending, or has ended."""
+        while name in self.pending:
+            if self.process.stdout.readline():
+                self.pending.pop(0)
+            else:
+                self.pending.clear()
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            with suppress(OSError):
+                self.process.communicate()
+
+
+def main() -> None:
+    """Compile the functions that the parent sends, until it closes the stream; print a line each.
+
+    An error ends the process. The parent then compiles the function, and shows the error.
+    """
+    with suppress(EOFError):
+        while True:
+            module, name, types = pickle.load(sys.stdin.buffer)
+            getattr(import_module(module), name).compile(types)
+            print(name, flush=True)
