@@ -103,6 +103,10 @@ class Config:
         "where lists may have seen items: add to the score of an item the decayed count of the"
         " user's own interactions with it, times a weight. Validation chooses the weight, which may"
         " be 0, and the decay")  # fmt: skip
+    popularity_term: bool = free_setting(False,
+        "multiply the vector of an item in serving by a power of its number of training"
+        " interactions. Validation chooses the exponent, which may be 0, after the last step"
+    )  # fmt: skip
     score: str = choice_setting("max", ("max", "sum"),
         "score of an item in serving: the maximum, or the sum, of the inner products of item and"
         " interests")  # fmt: skip

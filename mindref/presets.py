@@ -41,6 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dropout": 0.5,
         "dropout_by_density": True,
         "own_counts_term": True,
+        "popularity_term": True,
         "learning_rate": 0.03,
         "dense_rate": 0.05,
         "epochs": 12,

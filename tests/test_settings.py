@@ -16,7 +16,7 @@ import pytest
 from mindref.config import Config
 from mindref.models import mind, serving
 from mindref.models.family import family_of
-from mindref.models.parameters import OwnCountsTerm, flatten, flatten_gradients
+from mindref.models.parameters import ScoreTerms, flatten, flatten_gradients
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.recommender import evaluate_run
 from mindref.recommender.training.trainer import Trainer
@@ -143,15 +143,23 @@ def another_family(plain: Trainer, changed: Trainer) -> None:
 
 def in_own_counts(plain: Trainer, changed: Trainer) -> None:
     """Check that validation chooses a term of own counts where lists may have seen items."""
-    before = OwnCountsTerm(weight=9.0, decay=0.9)
+    before = ScoreTerms(own_counts=9.0, decay=0.9)
     for made, has_term in ((plain, False), (changed, True)):
         cases = made.evaluation_set(made.prepared.split.validation)
         for exclude_seen in (False, True):
             given = cases._replace(exclude_seen=exclude_seen)
             validator = evaluate_run.Validator(made.model(), given, made.backend)
-            validator.own_counts = before
+            validator.terms = before
             validator(made.best)
-            assert (validator.own_counts != before) == (has_term and not exclude_seen)
+            assert (validator.terms != before) == (has_term and not exclude_seen)
+
+
+def in_popularity(plain: Trainer, changed: Trainer) -> None:
+    """Check that the exponent of popularity is chosen for the best parameters."""
+    for made, expected in ((plain, 0.0), (changed, 0.5)):
+        made.validator.choose_popularity = lambda params, terms: terms._replace(popularity=0.5)
+        made.choose_last_terms()
+        assert made.terms.popularity == expected
 
 
 PLUS: dict[str, Any] = {"model": "mind_plus"}
@@ -266,6 +274,7 @@ EFFECTS: dict[str, list[Effect]] = {
     "dropout_by_density": [Effect(True, is_now(0.5, lambda made: made.config.dropout), PLUS)],
     "initial_matrices": [Effect("identity", in_both, PLUS)],
     "own_counts_term": [Effect(True, in_own_counts, PLUS)],
+    "popularity_term": [Effect(True, in_popularity, PLUS)],
     "pair_loss": [Effect("auc", in_training_alone, {"model": "maxmf"})],
     "similarity": [Effect(name, in_fit, KNN) for name in ("tfidf", "cosine")],
     "neighbours": [Effect(3, in_fit, KNN)],

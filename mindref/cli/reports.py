@@ -78,7 +78,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         *model_lines(report),
         *(f"Warning: {line}" for line in report["baseline_warnings"]),
         *target_lines(report.get("targets", 0), report["cases"]),
-        *own_counts_lines(report.get("own_counts")),
+        *terms_lines(report.get("score_terms", {})),
         *tie_lines(report["by_tie"]),
         *interests_lines(report["interests"]),
         *untrained_lines(report["untrained"]),
@@ -93,12 +93,15 @@ def model_lines(report: Mapping[str, Any]) -> list[str]:
     return [f"model: {report['model']}; to train MIND itself: {report['train_mind']}"]  # model-R66
 
 
-def own_counts_lines(term: Mapping[str, float] | None) -> list[str]:
-    """Return a line about the term of own counts; an empty list without one."""
-    if term is None:
-        return []
-    weight, decay = f"{term['weight']:.3g}", f"{term['decay']:g}"
-    return [f"scores include {weight} times the user's own counts, with decay {decay}"]
+def terms_lines(terms: Mapping[str, float]) -> list[str]:
+    """Return a line about each term of the score that validation chose."""
+    lines = []
+    if terms.get("own_counts"):
+        weight, decay = f"{terms['own_counts']:.3g}", f"{terms['decay']:g}"
+        lines += [f"scores include {weight} times the user's own counts, with decay {decay}"]
+    if terms.get("popularity"):
+        lines += [f"item vectors are longer by popularity to the power of {terms['popularity']:g}"]
+    return lines
 
 
 def target_lines(targets: int, cases: int) -> list[str]:

@@ -92,11 +92,15 @@ class Catalogue(NamedTuple):
     weights: Array  # (N, F) rows sum to one, or to zero for an item without a vector (model-R42)
 
 
-class OwnCountsTerm(NamedTuple):
-    """A term of the score: `weight` times the decayed count of the user's own interactions."""
+class ScoreTerms(NamedTuple):
+    """Terms of the score in serving, which validation chooses. The defaults change nothing."""
 
-    weight: float  # in units of the score
-    decay: float
+    own_counts: float = 0.0  # weight of the user's own counts, in units of the score
+    decay: float = 1.0  # of own counts
+    popularity: float = 0.0  # exponent of popularity in the lengths of item vectors
+
+
+NO_TERMS = ScoreTerms()
 
 
 def init(rng: np.random.Generator, config: Config, sizes: Sizes, extra_inputs: int = 0) -> Params:

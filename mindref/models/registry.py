@@ -50,6 +50,7 @@ ENTRIES = (
             "dropout",
             "dropout_by_density",
             "own_counts_term",
+            "popularity_term",
             "initial_matrices",
         ),
         {"attention": ("pooled",)},

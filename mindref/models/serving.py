@@ -20,7 +20,7 @@ from mindref.errors import BackendError, say
 from mindref.models import mind
 from mindref.models.family import SparseScores, backend_computes, family_of, operators_of
 from mindref.models.logits import draw_logits, history_logits, keyed_table
-from mindref.models.parameters import Catalogue, OwnCountsTerm
+from mindref.models.parameters import NO_TERMS, Catalogue, ScoreTerms
 from mindref.ops import REFERENCE
 from mindref.shapes import Array, Bools, Ints
 
@@ -34,7 +34,16 @@ class Model(NamedTuple):
     params: Any  # of its family
     catalogue: Catalogue
     config: Any  # settings of the family
-    own_counts: OwnCountsTerm | None = None  # a term of the score
+    terms: ScoreTerms = NO_TERMS
+    item_lengths: Array | None = None  # (N,) of `terms`: factors of the item vectors
+
+    def with_terms(self, terms: ScoreTerms, counts: Ints) -> Model:
+        """Return the model with these terms; counts (N,): training interactions of each item."""
+        lengths = None
+        if terms.popularity:  # mind_plus-R27
+            logs = np.log(np.maximum(counts, 1))
+            lengths = np.exp(terms.popularity * (logs - logs.mean()))
+        return self._replace(terms=terms, item_lengths=lengths)
 
 
 class Interests(NamedTuple):
@@ -135,14 +144,20 @@ def without_couplings(
 
 
 def item_matrix(model: Model) -> Array:
-    """Return the vector of every item of the catalogue (N, D), of length one if `normalise`."""
+    """Return the vector of every item of the catalogue (N, D).
+
+    With `normalise` it has length one, before it is multiplied by `item_lengths`.
+    """
     family = family_of(model.config.model)
     if not family.by_steps:
         vectors: Array = family.items(model.params)
         return vectors
     ids = np.arange(len(model.catalogue.rows), dtype=np.int64)
     vectors, _ = mind.item_vectors(model.params, ids, model.catalogue)
-    return np.ascontiguousarray(normalise_vectors(vectors, model.config))
+    vectors = normalise_vectors(vectors, model.config)
+    if model.item_lengths is not None:
+        vectors = vectors * model.item_lengths[:, None].astype(vectors.dtype)
+    return np.ascontiguousarray(vectors)
 
 
 def normalise_vectors(vectors: Array, config: Config) -> Array:

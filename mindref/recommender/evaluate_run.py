@@ -31,7 +31,7 @@ from mindref.evaluation.evaluate import (
 from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
 from mindref.models import features
 from mindref.models.family import family_of
-from mindref.models.parameters import OwnCountsTerm
+from mindref.models.parameters import NO_TERMS, ScoreTerms
 from mindref.models.registry import describe_model
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
@@ -120,24 +120,37 @@ class Validator:
     def __init__(self, model: Model, evaluation_set: EvaluationSet, backend: Backend) -> None:
         self.model, self.evaluation_set, self.backend = model, evaluation_set, backend
         self.kind, self.n = parse_metric(model.config.metric)
-        self.own_counts: OwnCountsTerm | None = None  # that the last call chose
+        self.terms = NO_TERMS  # that the last call chose
 
     def __call__(self, params: Any) -> float:
         """Return the metric; with `own_counts_term`, that of lists with the chosen term."""
         model, cases = self.model._replace(params=params), self.evaluation_set.cases
         targets, profiles = cases.targets, self.evaluation_set.profiles
         if model.config.own_counts_term and not self.evaluation_set.exclude_seen:
-            from mindref.recommender.own_counts_term import choose_term
+            from mindref.recommender.score_terms import choose_own_counts
 
             vector_search = search_vectors(
                 model, cases.histories, profiles, n=self.n, backend=self.backend
             )
-            ranked, self.own_counts = choose_term(vector_search, targets, model.config.temperature)
+            ranked, self.terms = choose_own_counts(vector_search, targets, model.config.temperature)
         else:
             ranked, _ = recommend_cases(model, self.evaluation_set, self.n, self.backend)
         hit = metrics.hit_mask(ranked.items, targets)
         relevant = metrics.count_distinct(targets)
         return float(metrics.METRICS[self.kind](hit, relevant, self.n).mean())
+
+    def choose_popularity(self, params: Any, terms: ScoreTerms) -> ScoreTerms:
+        """Return the terms with the exponent of popularity that has the largest gain."""
+        from mindref.recommender.score_terms import choose_popularity
+
+        model, counts = self.model._replace(params=params), self.evaluation_set.counts
+
+        def find_hits(popularity: float) -> Bools:
+            chosen = model.with_terms(terms._replace(popularity=popularity), counts)
+            ranked, _ = recommend_cases(chosen, self.evaluation_set, self.n, self.backend)
+            return metrics.hit_mask(ranked.items, self.evaluation_set.cases.targets)
+
+        return terms._replace(popularity=choose_popularity(find_hits))
 
 
 def evaluate_lists(
@@ -215,8 +228,8 @@ def evaluate_model(
             SEEN_TARGETS: model_report.seen_targets,
         },
     }
-    if model.own_counts is not None:
-        report["own_counts"] = model.own_counts._asdict()
+    if model.terms != NO_TERMS:
+        report["score_terms"] = model.terms._asdict()
     return report, ranked
 
 

@@ -33,7 +33,7 @@ from mindref.config import Config
 from mindref.errors import RunError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
-from mindref.models.parameters import Catalogue, OwnCountsTerm, Tables, flatten, unflatten
+from mindref.models.parameters import NO_TERMS, Catalogue, ScoreTerms, Tables, flatten, unflatten
 from mindref.models.registry import is_reranker
 from mindref.run import atomic, files, lock, metadata, report
 from mindref.run.array_files import (
@@ -53,7 +53,7 @@ from mindref.shapes import Array
 from mindref.training import optimiser
 from mindref.training.loop import TrainingState, Validation
 
-OWN_COUNTS = "own_counts"
+TERMS = "score_terms"
 """Array of a model file: weight and decay of the term of own counts."""
 
 ANEW = "train anew in another folder"
@@ -94,14 +94,14 @@ class StoredModel(NamedTuple):
     params: Any  # of its family
     catalogue: Catalogue
     step: int  # of the best validation
-    own_counts: OwnCountsTerm | None
+    terms: ScoreTerms
 
 
-def read_own_counts(numbers: Array) -> OwnCountsTerm:
-    """Return the term of an array of a file. Raises ValueError."""
-    if numbers.shape == (2,) and 0 < numbers[0] < np.inf and 0 < numbers[1] <= 1:
-        return OwnCountsTerm(weight=float(numbers[0]), decay=float(numbers[1]))
-    raise ValueError("own counts: a weight above 0 and a decay in (0, 1] expected")
+def read_terms(numbers: Array) -> ScoreTerms:
+    """Return the terms of an array of a file. Raises InvalidValue or ValueError."""
+    terms = ScoreTerms(*map(float, numbers))
+    check_json(terms._asdict(), metadata.TermFacts, TERMS)
+    return terms
 
 
 def save_model(
@@ -111,7 +111,7 @@ def save_model(
     step: int,
     model: str = "mind",
     identity: str = "",
-    own_counts: OwnCountsTerm | None = None,
+    terms: ScoreTerms = NO_TERMS,
 ) -> None:
     """Write the parameters that are served, the family, and the step of the best validation."""
     arrays: dict[str, Numbers] = {
@@ -119,8 +119,8 @@ def save_model(
         "catalogue.rows": catalogue.rows,
         "catalogue.weights": catalogue.weights,
     }
-    if own_counts is not None:
-        arrays[OWN_COUNTS] = np.array(own_counts)
+    if terms != NO_TERMS:
+        arrays[TERMS] = np.array(terms)
     words = {"format": FORMAT, "run": identity, "step": step, "model": model}
     save_arrays(run / MODEL, arrays, words)
 
@@ -145,8 +145,8 @@ def load_best(run: Path, identity: str | None = None, model: str | None = None) 
     with stored.explain_errors():  # security-R10
         metadata.check_header(words, model)
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))
-        term = read_own_counts(arrays.pop(OWN_COUNTS)) if OWN_COUNTS in arrays else None
-        return StoredModel(unflatten(arrays, params_type(words)), catalogue, words["step"], term)
+        terms = read_terms(arrays.pop(TERMS)) if TERMS in arrays else NO_TERMS
+        return StoredModel(unflatten(arrays, params_type(words)), catalogue, words["step"], terms)
 
 
 def params_type(words: Mapping[str, Any]) -> type[Any]:

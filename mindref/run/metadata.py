@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
@@ -89,10 +90,11 @@ class StartFacts(TypedDict):
 
 
 class TermFacts(TypedDict):
-    """The term of own counts that an earlier run gave."""
+    """The terms of the score that an earlier run gave."""
 
-    weight: Finite
-    decay: Finite
+    own_counts: Annotated[float, number_range(0, sys.float_info.max, "a number of at least 0")]
+    decay: Annotated[float, number_range(sys.float_info.min, 1, "a number above 0, at most 1")]
+    popularity: Annotated[float, number_range(0, 1, "a number from 0 to 1")]
 
 
 class RunFacts(TypedDict):
@@ -110,7 +112,7 @@ class RunFacts(TypedDict):
     last_time: NotRequired[Finite]
     interactions: NotRequired[Count]
     log_bytes: NotRequired[Count]
-    own_counts: NotRequired[TermFacts]
+    score_terms: NotRequired[TermFacts]
     integer_ids: NotRequired[list[str]]  # item, user: ids that were integers
 
 

@@ -84,7 +84,8 @@ def overview_user(
 
     pages: index of the trace of each traced user.
     """
-    params, catalogue, config, _ = study_model.model
+    model = study_model.model
+    params, catalogue, config = model.params, model.catalogue, model.config
     history, _ = split_last(study_model, np.array([selected.user]))
     films = history.values[-config.window :]
     vectors, _ = mind.item_vectors(params, films, catalogue)

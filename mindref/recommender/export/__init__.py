@@ -28,6 +28,8 @@ from mindref.arguments import Count, check_arguments
 from mindref.data.rng import make_rng
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, RunError, say
 from mindref.models.family import family_of
+from mindref.models.parameters import NO_TERMS
+from mindref.models.parameters import ScoreTerms as ScoreTerms
 from mindref.models.serving import Model, compute_interests
 from mindref.models.tower import (
     UserTower,
@@ -274,16 +276,17 @@ def score_entry(model: Model) -> dict[str, object]:
     score = {
         "product": "inner",
         "interests": model.config.score,  # max or sum, over the active ones
-        "normalised": model.config.normalise,  # interests and items have length one already
+        # interests and items have length one already
+        "normalised": model.config.normalise and model.item_lengths is None,
     }
-    if model.own_counts is not None:
-        score["own_counts"] = model.own_counts._asdict()
+    if model.terms != NO_TERMS:
+        score["terms"] = model.terms._asdict()  # the vectors of items have their lengths already
     return {"score": score}  # serving-R4
 
 
 def term_warnings(model: Model) -> list[str]:
     """Return the warning that a term of the score is not in the exported vectors."""
-    if model.own_counts is None:
+    if not model.terms.own_counts:
         return []
     return ["products of the vectors lack the term of own counts; export.json has its numbers"]
 

@@ -80,7 +80,7 @@ def write_run(served: ServedModel, summary: Mapping[str, object], run: Path) -> 
         served.step,
         model=model.config.model,
         identity=identity,
-        own_counts=model.own_counts,
+        terms=model.terms,
     )
     if summary:
         report.save_report(run, dict(summary), identity)

@@ -100,7 +100,9 @@ class ServedModel:
         if data is not None:
             source = source.moved(data)
         return cls(
-            model=Model(params, catalogue, config, stored.own_counts),
+            model=Model(params, catalogue, config).with_terms(
+                stored.terms, np.array(items.counts, np.int64)
+            ),
             items=items,
             vocabulary=vocabulary,
             source=source,

@@ -10,7 +10,7 @@ import numpy as np
 from mindref.backend import Backend
 from mindref.data.log import Ints, Ragged
 from mindref.models.family import SparseScores, family_of
-from mindref.models.parameters import OwnCountsTerm
+from mindref.models.parameters import ScoreTerms
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
 from mindref.recall import ExactIndex, Index
@@ -55,8 +55,7 @@ def recommend_batch(
         backend=backend,
         rng=rng,
     )
-    term, search = model.own_counts, vector_search.search
-    ranked = (search if term is None else vector_search.with_term(term)).top_n()
+    ranked = vector_search.with_own_counts(model.terms).top_n()
     ids = vector_search.servable.to_ids(ranked.items)
     return ranked._replace(items=ids), vector_search.interests
 
@@ -76,10 +75,12 @@ class VectorSearch(NamedTuple):
         items = len(self.servable.ids)
         return interaction_weights(self.histories, items, decay=decay, sum_repeats=True)
 
-    def with_term(self, term: OwnCountsTerm) -> ListSearch:
-        """Return the search by scores with a term of own counts."""
+    def with_own_counts(self, terms: ScoreTerms) -> ListSearch:
+        """Return the search by scores with the term of own counts, if its weight is not zero."""
+        if not terms.own_counts:
+            return self.search
         return self.search.with_added_scores(
-            self.own_counts(term.decay) * term.weight  # mind_plus-R25
+            self.own_counts(terms.decay) * terms.own_counts  # mind_plus-R25
         )
 
 

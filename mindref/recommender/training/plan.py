@@ -19,7 +19,7 @@ from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
-from mindref.models.parameters import OwnCountsTerm
+from mindref.models.parameters import NO_TERMS, ScoreTerms
 from mindref.presets import (
     PRESETS,
     SETTINGS_BY_PROTOCOL,
@@ -60,16 +60,16 @@ class TrainingPlan:
     device: str = "cpu"
     resumed: Mapping[str, Any] = field(default_factory=dict)  # facts of the run to resume, if any
     preset: str = ""  # empty if the settings are those of an earlier run
-    steps_of: Path | None = None  # run whose term of own counts is used without validation
+    steps_of: Path | None = None  # run whose terms of the score are used without validation
 
-    def earlier_term(self) -> OwnCountsTerm | None:
-        """Return the term of own counts of the earlier run, for a training without validation."""
-        stored = self.resumed.get(checkpoint.OWN_COUNTS)
+    def earlier_terms(self) -> ScoreTerms:
+        """Return the terms of the earlier run, for a training without validation."""
+        stored = self.resumed.get(checkpoint.TERMS)
         if stored is not None:
-            return OwnCountsTerm(**stored)
+            return ScoreTerms(**stored)
         if self.steps_of is not None:  # model-R53
-            return checkpoint.load_best(self.steps_of).own_counts
-        return None if self.start is None else self.start.served.model.own_counts  # model-R55
+            return checkpoint.load_best(self.steps_of).terms
+        return NO_TERMS if self.start is None else self.start.served.model.terms  # model-R55
 
     def describe(self, loaded: LoadedLog, backend: str) -> dict[str, object]:
         """Return the parts of the training as plain values: read, split, train, write and memory.

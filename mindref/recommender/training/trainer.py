@@ -21,7 +21,7 @@ from mindref.errors import MindrefError, RunError, say
 from mindref.evaluation.evaluate import tied_targets
 from mindref.models import features
 from mindref.models.family import FamilyConfig, check_trainable, family_of
-from mindref.models.parameters import Catalogue, OwnCountsTerm, copy_params
+from mindref.models.parameters import NO_TERMS, Catalogue, ScoreTerms, copy_params
 from mindref.models.registry import describe_model
 from mindref.models.servable_items import count_untrained, find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
@@ -94,7 +94,7 @@ class TrainingRun:
         self.stopped_by = ""  # why a training ended that has steps left
         self.finished = False  # after `train`; False: stopped before the last step
         self.best: Any = copy_params(state.params)  # after `train`: without validation, the last
-        self.own_counts: OwnCountsTerm | None = None  # of the best parameters
+        self.terms = NO_TERMS  # of the best parameters
         self.validate: Validate | None = None
 
     @property
@@ -141,7 +141,8 @@ class TrainingRun:
 
     def model(self) -> Model:
         """Return the model of the best validation so far; for a reranker, of the last step."""
-        return Model(self.best, self.served_catalogue, self.config, self.own_counts)
+        model = Model(self.best, self.served_catalogue, self.config)
+        return model.with_terms(self.terms, self.prepared.counts)
 
     def create(self) -> None:
         """Make the run directory; save the state if an earlier run gave the parameters.
@@ -217,7 +218,7 @@ class TrainingRun:
             validate.check_model(path, stored.params, *expected)
             step = stored.step
             if step == state.best_step:
-                self.own_counts = stored.own_counts
+                self.terms = stored.terms
                 return stored.params
         if not is_last:
             todo = array_files.retrain_hint(run)
@@ -225,7 +226,7 @@ class TrainingRun:
         params = copy_params(state.params)
         if self.validate is not None:
             self.validate(params)
-            self.own_counts = self.validated_term()
+            self.terms = self.validated_terms()
         self.write_model(params, state.best_step)
         return params
 
@@ -240,7 +241,7 @@ class TrainingRun:
                 step,
                 model=name,
                 identity=self.identity,
-                own_counts=self.own_counts,
+                terms=self.terms,
             )
 
     def train(self, hooks: Hooks | None = None) -> Self:
@@ -258,6 +259,8 @@ class TrainingRun:
             self.save_validation(self.state, validation)
             hooks.on_validation(validation)
         self.finished = end_reason(self.state, config) != ""
+        if self.finished and self.validate is not None:
+            self.ranks.broadcast_from_first(self.choose_last_terms)
         if self.validate is None:
             self.best, step = self.state.params, self.state.moments.step  # model-R52
             if self.finished and self.run is not None:
@@ -288,9 +291,12 @@ class TrainingRun:
             log = self.prepared.loaded.log
             raise name_ids(error, log, users, self.made_run, saved_step) from error
 
-    def validated_term(self) -> OwnCountsTerm | None:
-        """Return the term of own counts that the last validation chose, if any."""
-        return None
+    def validated_terms(self) -> ScoreTerms:
+        """Return the terms of the score that the last validation chose."""
+        return NO_TERMS
+
+    def choose_last_terms(self) -> None:
+        """Choose the terms that are chosen once, for the best parameters, and write the model."""
 
     def validate_on_first(self, params: Any) -> float:
         """Return the validation metric of these parameters, computed by the first process."""
@@ -302,7 +308,7 @@ class TrainingRun:
         self.validations.append(validation)
         if validation.is_best and self.ranks.first:  # only the first process needs the large copy
             self.best = copy_params(state.params)
-            self.own_counts = self.validated_term()
+            self.terms = self.validated_terms()
         self.check_same(state)
         self.ranks.broadcast_from_first(lambda: self.save(state, is_best=validation.is_best))
 
@@ -349,7 +355,7 @@ class Trainer(TrainingRun):
         config = plan.config
         self.plan, self.backend_name = plan, config.backend
         self.exclude_seen = loaded.log.excludes_seen(plan.exclude_seen)
-        self.earlier_term: OwnCountsTerm | None = None  # of a training without validation
+        self.earlier_terms = NO_TERMS  # of a training without validation
         # of a warm start: run, digest and step of its model
         self.start_facts: dict[str, Any] = plan.resumed.get("start_from", {})
 
@@ -378,9 +384,14 @@ class Trainer(TrainingRun):
 
         self.warnings = [*left_out_warnings(self.start_facts), *leaks]
         if plan.protocol == NO_SPLIT:  # nothing to validate on
-            if config.own_counts_term and not self.exclude_seen:
-                self.own_counts = self.earlier_term = plan.earlier_term()
-                self.warnings += [] if self.earlier_term else [NO_TERM]
+            terms = plan.earlier_terms()
+            if not config.popularity_term:
+                terms = terms._replace(popularity=0.0)
+            if self.exclude_seen or not config.own_counts_term:
+                terms = ScoreTerms(popularity=terms.popularity)
+            elif not terms.own_counts:
+                self.warnings.append(NO_TERM)
+            self.terms = self.earlier_terms = terms
             return
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
         self.validator = Validator(self.model(), self.evaluation_set(cases), self.backend)
@@ -392,9 +403,15 @@ class Trainer(TrainingRun):
         with compile_in_background(then=search):
             super().take_steps(hooks)
 
-    def validated_term(self) -> OwnCountsTerm | None:
-        """Return the term of own counts that the last validation chose, if any."""
-        return self.validator.own_counts
+    def validated_terms(self) -> ScoreTerms:
+        """Return the terms of the score that the last validation chose."""
+        return self.validator.terms
+
+    def choose_last_terms(self) -> None:
+        """Choose the exponent of popularity for the best parameters, and write the model."""
+        if self.config.popularity_term:
+            self.terms = self.validator.choose_popularity(self.best, self.terms)
+            self.write_model(self.best, self.state.best_step)
 
     def evaluation_set(self, cases: EvaluationCases) -> EvaluationSet:
         """Return the evaluation set of these cases."""
@@ -423,7 +440,11 @@ class Trainer(TrainingRun):
             **({"start_from": self.start_facts} if self.start_facts else {}),
             **describe_training(self.prepared),
             **({} if size is None else {"log_bytes": size}),  # model-R62
-            **({checkpoint.OWN_COUNTS: self.earlier_term._asdict()} if self.earlier_term else {}),
+            **(
+                {checkpoint.TERMS: self.earlier_terms._asdict()}
+                if self.earlier_terms != NO_TERMS
+                else {}
+            ),
             **({"integer_ids": list(log.integer_ids)} if log.integer_ids else {}),
         }
 

@@ -138,7 +138,7 @@ def model_to_float64(model: Model) -> Model:
     The weights of the rows of an item are normalised again, because 1/3 in float32 is not 1/3 in
     float64.
     """
-    params, (rows, weights), config, _ = model
+    params, (rows, weights), config = model.params, model.catalogue, model.config
     arrays: dict[str, Array] = {name: x.astype(np.float64) for name, x in flatten(params).items()}
     keyed = "keyed" if config.logits == "per_call" else config.logits
     as_float64 = replace(config, dtype="float64", logits=keyed)

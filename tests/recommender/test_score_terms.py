@@ -1,4 +1,4 @@
-"""The term of own counts: chosen by validation, stored with the model, in every list."""
+"""Terms of the score: chosen by validation, stored with the model, in every list."""
 
 import itertools
 from dataclasses import replace
@@ -12,12 +12,12 @@ from mindref.data.log import Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import RunError
 from mindref.models.item_knn import interaction_weights
-from mindref.models.parameters import OwnCountsTerm
+from mindref.models.parameters import NO_TERMS, ScoreTerms
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, compute_interests, item_matrix
 from mindref.recall import ExactIndex
 from mindref.recall.retrieval import EVERY_ITEM, ListSearch
-from mindref.recommender import Recommender, own_counts_term
+from mindref.recommender import Recommender, score_terms
 from mindref.recommender.evaluate_run import EvaluationSet, Validator
 from mindref.recommender.export import export_run, export_vectors
 from mindref.recommender.serving.top_n_lists import VectorSearch
@@ -62,18 +62,18 @@ def test_the_term_with_the_largest_gain_is_chosen(repeat):
         ]
         products = np.full((12, 30), -np.inf)
         products[:, 1:] = prepared.interests.vectors[:, 0] @ prepared.search.index.items.T
-        scores = {None: products}
-        for decay, weight in itertools.product(own_counts_term.DECAYS, own_counts_term.WEIGHTS):
+        scores = {NO_TERMS: products}
+        for decay, weight in itertools.product(score_terms.DECAYS, score_terms.WEIGHTS):
             counts = interaction_weights(rows, 30, decay=decay, sum_repeats=True).toarray()
-            term = OwnCountsTerm(weight * TEMPERATURE, decay)
-            scores[term] = products + term.weight * counts
-        lists, chosen = own_counts_term.choose_term(prepared, Ragged.of(targets), TEMPERATURE)
+            term = ScoreTerms(weight * TEMPERATURE, decay)
+            scores[term] = products + term.own_counts * counts
+        lists, chosen = score_terms.choose_own_counts(prepared, Ragged.of(targets), TEMPERATURE)
         gains = {term: gain(x, targets, 5) for term, x in scores.items()}
         first = next(x for x in gains if gains[x] == pytest.approx(max(gains.values())))
         assert chosen == first, "of equal gains, the first"
         expected = np.argsort(-scores[chosen], axis=1, kind="stable")[:, :5]
         np.testing.assert_array_equal(lists.items, expected)
-        assert repeat < 1 or chosen is not None
+        assert repeat < 1 or chosen.own_counts > 0
 
 
 def repeating_log():
@@ -98,10 +98,10 @@ def fitted():
 @pytest.mark.rules("mind_plus-R25")
 def test_a_saved_model_has_its_term_and_gives_the_same_lists(fitted, tmp_path):
     report = fitted.report
-    assert report["own_counts"]["weight"] > 0
+    assert report["score_terms"]["own_counts"] > 0
     fitted.save(tmp_path / "run")
     stored = checkpoint.load_best(tmp_path / "run")
-    assert stored.own_counts._asdict() == report["own_counts"]
+    assert stored.terms._asdict() == report["score_terms"]
     loaded = Recommender.load(tmp_path / "run")
     history = ["i1", "i2", "i2", "i2", "i3"]
     before, after = (x.recommend(history, n=5) for x in (fitted, loaded))
@@ -114,7 +114,7 @@ def test_a_saved_model_has_its_term_and_gives_the_same_lists(fitted, tmp_path):
 @pytest.mark.rules("mind_plus-R25")
 def test_the_score_is_that_of_the_vectors_and_the_weighted_count_of_the_whole_history(fitted):
     history = ["i1", "i2", "i1", "i3", "i4", "i5"]
-    weight, decay = fitted.report["own_counts"].values()
+    weight, decay, _ = fitted.report["score_terms"].values()
     plain = {x.item: x.score for x in fitted.recommend(history, n=40, exclude_seen=True)}
     ranked = {x.item: x.score for x in fitted.recommend(history, n=40)}
     assert {i: ranked[i] for i in plain} == pytest.approx(plain)
@@ -129,7 +129,7 @@ def test_the_score_is_that_of_the_vectors_and_the_weighted_count_of_the_whole_hi
 @pytest.mark.rules("mind_plus-R26")
 def test_the_metric_is_that_of_lists_with_the_chosen_term(fitted):
     served = fitted.served
-    log, model = served.log, served.model._replace(own_counts=None)
+    log, model = served.log, served.model._replace(terms=NO_TERMS, item_lengths=None)
     users = np.arange(1, 41)
     rows = log.interactions.take(users)
     every, cut, end = np.arange(40), np.full(40, 12), np.full(40, 14)
@@ -141,32 +141,32 @@ def test_the_metric_is_that_of_lists_with_the_chosen_term(fitted):
 
     def validated(term, changes):
         config = Config.of("mind", changes, settings)
-        validator = Validator(model._replace(config=config, own_counts=term), evaluated, backend)
-        return validator(model.params), validator.own_counts
+        validator = Validator(model._replace(config=config, terms=term), evaluated, backend)
+        return validator(model.params), validator.terms
 
     for metric in ("hit_rate@1", "ndcg@3"):
-        value, term = validated(None, {"metric": metric})
+        value, term = validated(NO_TERMS, {"metric": metric})
         given = {"metric": metric, "own_counts_term": False}
         assert value == pytest.approx(validated(term, given)[0])
-        assert value > validated(None, given)[0]
+        assert value > validated(NO_TERMS, given)[0]
 
 
 @pytest.mark.rules("mind_plus-R25")
 def test_the_model_has_the_term_of_the_best_validation(tmp_path):
-    terms = [OwnCountsTerm(weight, 1.0) for weight in (1.0, 2.0, 3.0)]
+    terms = [ScoreTerms(weight, 1.0) for weight in (1.0, 2.0, 3.0)]
     made, values = trainer(tmp_path / "run", backend="numpy"), [0.1, 0.3, 0.2]
     made.validate = lambda params: values[len(made.validations)]
-    made.validated_term = lambda: terms[len(made.validations) - 1]
+    made.validated_terms = lambda: terms[len(made.validations) - 1]
     made.train()
     assert [x.value for x in made.validations] == values
-    assert made.model().own_counts == checkpoint.load_best(made.run).own_counts == terms[1]
+    assert made.model().terms == checkpoint.load_best(made.run).terms == terms[1]
 
 
 @pytest.mark.rules("model-R53", "model-R55")
 @pytest.mark.parametrize("source", ["steps_of", "start_from"])
 def test_a_training_on_everything_has_the_term_of_the_earlier_run(fitted, tmp_path, source):
     fitted.save(tmp_path / "run")
-    term, log = fitted.served.model.own_counts, LoadedLog(fitted.served.log)
+    terms, log = fitted.served.model.terms, LoadedLog(fitted.served.log)
     changes = {} if source == "steps_of" else {"steps": 40}
 
     def plan(**given):
@@ -177,14 +177,14 @@ def test_a_training_on_everything_has_the_term_of_the_earlier_run(fitted, tmp_pa
     made.create()
     made.train(stop_after(20))
     resumed = resume_run(tmp_path / "new").train()
-    assert checkpoint.load_best(tmp_path / "new").own_counts == resumed.own_counts == term
+    assert checkpoint.load_best(tmp_path / "new").terms == resumed.terms == terms
     assert made.warnings == []
-    assert Trainer(plan(exclude_seen=True), log).own_counts is None
+    assert Trainer(plan(exclude_seen=True), log).terms.own_counts == 0
 
 
 def test_without_validation_and_an_earlier_run_a_warning_says_that_no_term_is_chosen():
     made = Recommender(**SETTINGS).fit(repeating_log(), split="none", exclude_seen=False)
-    assert made.served.model.own_counts is None
+    assert made.served.model.terms == NO_TERMS
     assert "no term of the user's own counts: without validation" in made.report["warnings"][0]
 
 
@@ -193,23 +193,23 @@ def test_without_validation_and_an_earlier_run_a_warning_says_that_no_term_is_ch
 def test_exported_vectors_come_with_the_numbers_of_the_term_and_a_warning(fitted, tmp_path, export):
     fitted.save(tmp_path / "run")
     facts = export(tmp_path / "run", tmp_path / "vectors")
-    assert facts["score"]["own_counts"] == fitted.report["own_counts"]
+    assert facts["score"]["terms"] == fitted.report["score_terms"]
     assert facts["warnings"][0].startswith("products of the vectors lack the term of own counts")
 
 
 @pytest.mark.rules("recall-R58")
 def test_a_later_report_names_the_term(fitted):
-    assert fitted.evaluate()["own_counts"] == fitted.report["own_counts"]
+    assert fitted.evaluate()["score_terms"] == fitted.report["score_terms"]
 
 
-@pytest.mark.parametrize("numbers", [[0, 1], [1, 1.5], [np.nan, 1], [1], [1, 0]])
+@pytest.mark.parametrize("numbers", [[-1, 1, 0], [1, 1.5, 0], [np.nan, 1, 0], [1, 0, 0], [1, 1, 2]])
 def test_a_damaged_term_is_an_error(fitted, tmp_path, numbers):
     fitted.save(tmp_path / "run")
     path = tmp_path / "run" / array_files.MODEL
     arrays, words = array_files.load_arrays(path)
-    arrays[checkpoint.OWN_COUNTS] = np.array(numbers, np.float64)
+    arrays[checkpoint.TERMS] = np.array(numbers, np.float64)
     array_files.save_arrays(path, arrays, words)
-    with pytest.raises(RunError, match="own counts: a weight above 0"):
+    with pytest.raises(RunError, match="score_terms"):
         checkpoint.load_best(tmp_path / "run")
 
 
@@ -221,6 +221,62 @@ def test_a_training_killed_before_the_model_was_written_has_the_term(tmp_path):
     before = (run / array_files.MODEL).read_bytes()
     (run / array_files.MODEL).unlink()
     resumed = resume_run(run)
-    assert resumed.own_counts._asdict() == made.report["own_counts"]
+    assert resumed.terms._asdict() == made.report["score_terms"]
     assert (run / array_files.MODEL).read_bytes() == before
-    assert resume_run(run).own_counts == resumed.own_counts
+    assert resume_run(run).terms == resumed.terms
+
+
+def hits(*ranks, n=3):
+    """Return whether each item of a list of length n is a target, for lists with a hit at ranks."""
+    return np.arange(n) == np.array(ranks)[:, None]
+
+
+@pytest.mark.rules("mind_plus-R28")
+def test_the_exponent_with_the_largest_gain_is_chosen_only_if_the_gain_is_certain():
+    better, worse, without = hits(*[0] * 9, 1), hits(*[0] * 6, *[2] * 4), hits(*[1] * 10)
+    uncertain = hits(*[0] * 5, *[2] * 5)
+    for found, expected in (
+        ({0.01: worse, 0.02: better, 0.04: better}, 0.02),  # of equal gains, the first
+        # of the gains .37 of six cases and -.13 of four, the mean is 2.17 standard errors
+        ({0.16: worse}, 0.16),
+        (dict.fromkeys(score_terms.EXPONENTS, uncertain), 0.0),  # 1.5 standard errors
+        ({}, 0.0),
+    ):
+        chosen = score_terms.choose_popularity(lambda x, found=found: found.get(x, without))
+        assert chosen == expected
+
+
+@pytest.mark.rules("mind_plus-R27")
+def test_item_vectors_have_lengths_by_popularity_in_lists_and_exports(monkeypatch, tmp_path):
+    monkeypatch.setattr(score_terms, "choose_popularity", lambda find_hits: 0.5)
+    run = tmp_path / "run"
+    made = Recommender(**SETTINGS).fit(repeating_log(), exclude_seen=True, run=run)
+    assert made.report["score_terms"] == {"own_counts": 0.0, "decay": 1.0, "popularity": 0.5}
+    counts = np.maximum(made.served.items.counts, 1)
+    lengths = np.sqrt(counts / np.exp(np.log(counts).mean()))
+    lengths[0] = 0  # an untrained item, whose vector is zero
+    model, loaded = made.served.model, Recommender.load(run).served.model
+    for vectors in (item_matrix(model), item_matrix(loaded)):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), lengths, rtol=1e-5)
+    assert not export_vectors(run, tmp_path / "vectors")["score"]["normalised"]
+    history, plain = ["i1", "i2"], model._replace(item_lengths=None)
+    best = made.recommend(history, n=1)[0]
+    rows = Ragged.of([[made.served.items.ids.index(item) for item in history]])
+    interests = compute_interests(model, rows, np.zeros((1, 0), np.int64)).vectors[0]
+    index = made.served.items.ids.index(best.item)
+    product = (interests @ item_matrix(plain)[index]).max() * lengths[index]
+    assert best.score == pytest.approx(product, rel=1e-5)
+
+
+@pytest.mark.rules("mind_plus-R28")
+def test_the_exponent_is_chosen_once_at_the_end_also_of_a_resumed_training(monkeypatch, tmp_path):
+    monkeypatch.setattr(score_terms, "choose_popularity", lambda find_hits: 0.5)
+    changes = {"model": "mind_plus", "popularity_term": True}
+    run = trainer(tmp_path / "run", **changes).train().run
+    stopped = trainer(tmp_path / "stopped", **changes).train(stop_after(5)).run
+    assert checkpoint.load_best(stopped).terms == NO_TERMS
+    resume_run(stopped).train()
+    before, after = (array_files.load_arrays(x / array_files.MODEL)[0] for x in (run, stopped))
+    assert before[checkpoint.TERMS].tolist() == [0, 1, 0.5]
+    for name, x in before.items():
+        np.testing.assert_array_equal(after[name], x)

@@ -1,0 +1,72 @@
+"""Terms of the score that validation chooses: own counts, and the popularity of items.
+
+Spec: specs/mind_plus.md, mind_plus-R25 to R28. The parameters are unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+
+from mindref.data.log import Ragged
+from mindref.evaluation.metrics import hit_mask
+from mindref.models.parameters import NO_TERMS, ScoreTerms
+from mindref.recall.retrieval import best_columns, entries_at
+from mindref.recall.top_n import TopN
+from mindref.recommender.serving.top_n_lists import VectorSearch
+from mindref.shapes import Array, Bools
+
+WEIGHTS = (2.0, 8.0, 32.0)
+"""In logits; times `temperature`, they are in units of the score."""
+
+DECAYS = (1.0, 0.95)
+
+EXPONENTS = (0.01, 0.02, 0.04, 0.08, 0.16)
+"""Of popularity."""
+
+
+def choose_own_counts(
+    vector_search: VectorSearch, targets: Ragged, temperature: float
+) -> tuple[TopN, ScoreTerms]:
+    """Return the lists (C, n) with the best term of own counts, and the term, which may be none.
+
+    The best term has the largest sum of gains of the targets (C rows), discounted by rank.
+    """
+    search, servable = vector_search.search, vector_search.servable
+    terms = [ScoreTerms(weight * temperature, x) for x, weight in product(DECAYS, WEIGHTS)]
+    counts = {x: vector_search.own_counts(x) for x in DECAYS}
+    lists, gains = search.top_n(), np.zeros(1 + len(terms))
+    for cases, candidates in search.with_added_scores(counts[DECAYS[0]]).score_candidates(lists):
+        is_target = hit_mask(servable.to_ids(candidates.items), targets.take(cases))
+        added = {x: entries_at(counts[x][cases], candidates.items) for x in DECAYS}
+        scores = [candidates.scores + x.own_counts * added[x.decay] for x in terms]
+        for i, with_term in enumerate([candidates.scores, *scores]):
+            columns = best_columns(with_term, search.n)
+            is_hit = np.take_along_axis(is_target, columns, axis=1)
+            gains[i] += discounted_gains(is_hit).sum()
+    best = int(np.argmax(gains))  # mind_plus-R26: of equal gains, the first
+    term = terms[best - 1] if best else NO_TERMS
+    if best:
+        lists = vector_search.with_own_counts(term).add_scores(lists)
+    return lists._replace(items=servable.to_ids(lists.items)), term
+
+
+def discounted_gains(is_hit: Bools) -> Array:
+    """Return the sum of 1 / log2(1 + rank) over the hits of each list (C, n)."""
+    gains: Array = is_hit @ (1 / np.log2(2 + np.arange(is_hit.shape[1])))
+    return gains
+
+
+def choose_popularity(find_hits: Callable[[float], Bools]) -> float:
+    """Return the exponent of popularity with the largest mean gain; 0 if no gain is certain.
+
+    find_hits: returns for an exponent whether each item of the lists (C, n) is a target. A gain is
+    certain if its mean over the cases is more than two standard errors above that of 0.
+    """
+    without = discounted_gains(find_hits(0.0))
+    gains = [discounted_gains(find_hits(x)) - without for x in EXPONENTS]
+    best = int(np.argmax([x.mean() for x in gains]))  # mind_plus-R28: of equal gains, the first
+    error = gains[best].std() / np.sqrt(len(without))
+    return EXPONENTS[best] if gains[best].mean() > 2 * error else 0.0
