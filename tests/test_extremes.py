@@ -174,7 +174,7 @@ def test_ends_of_din_together_are_held(served, changes):
 @pytest.mark.rules("numerics-R10")
 def test_ends_together_that_are_too_much_end_in_words(served):
     """Steps of 100 through 64 layers of attention leave float32, and that is told."""
-    message = r"step 2: expected a finite loss, got nan .*lower --learning-rate"
+    message = r"step 2: expected a finite loss, got nan; .*lower --learning-rate"
     changes = {"learning_rate": 100, "normalise_attention": True, "attention_hidden": [8] * 64}
     with pytest.raises(Diverged, match=message):
         losses_of(served, changes)

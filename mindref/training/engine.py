@@ -26,7 +26,7 @@ from mindref.models.parameters import (
 )
 from mindref.ops.embedding import RowGradient
 from mindref.training import divergence, optimiser
-from mindref.training.divergence import Diagnosis, Diverged
+from mindref.training.divergence import Diverged
 
 
 class Engine(Protocol):
@@ -88,7 +88,7 @@ class ReferenceEngine:
             bad = [name for name, x in by_name.items() if not divergence.has_finite_squares(x)]
             if gradients is None or bad:  # optimiser-R14
                 got = f"a gradient of {', '.join(bad)} beyond all bounds" if bad else f"{loss}"
-                raise Diverged(step, got, diagnose_step(self, batch))
+                raise Diverged(step, got)
             self.moments = optimiser.update(
                 flatten(self.params),
                 by_name,
@@ -147,7 +147,7 @@ class BackendEngine:
             )
             lost = float(self.backend.to_numpy(loss))
         if not np.isfinite(lost):  # optimiser-R14
-            raise Diverged(step, str(lost), diagnose_step(self, batch))
+            raise Diverged(step, str(lost))
         self.count = step
         return lost
 
@@ -178,21 +178,3 @@ def gradients_to_numpy(gradients: Any, backend: Backend) -> Any:
 
     by_name = {name: fetch_gradient(x) for name, x in flatten_gradients(gradients).items()}
     return unflatten(by_name, type(gradients))
-
-
-def diagnose_step(engine: Any, batch: Any) -> Diagnosis:
-    """Return the diagnosis of a failed step; empty if the diagnosis fails."""
-    try:
-        if isinstance(engine, BackendEngine):  # the backend may have counted the failed step
-            engine.count = int(engine.backend.moments(engine.state).step)
-        params, moments = engine.fetch_state()
-        return divergence.diagnose_batch(
-            params,
-            moments,
-            batch,
-            engine.catalogue,
-            family=family_of(engine.config.model),
-            config=engine.config,
-        )
-    except Exception:  # a failed diagnosis must not mask the divergence
-        return Diagnosis()

@@ -1,4 +1,4 @@
-"""A number that is none stops the training at once, and the error says where it came from."""
+"""A number that is not finite stops the training at once, and nothing is lost."""
 
 import re
 
@@ -13,7 +13,7 @@ from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_best, load_state
 from mindref.training import loop
 from mindref.training.batch_loader import make_loader
-from mindref.training.divergence import Diagnosis, Diverged, has_finite_squares
+from mindref.training.divergence import Diverged, has_finite_squares
 from mindref.training.engine import make_engine
 from mindref.training.loop import Hooks
 from tests.recommender.conftest import begun
@@ -47,18 +47,16 @@ def first_step(made):
 
 @pytest.mark.rules("optimiser-R14", "optimiser-R15")
 @pytest.mark.parametrize(("model", "backend"), WHO)
-def test_a_parameter_that_is_no_number_is_named_with_its_items(model, backend):
+def test_a_parameter_that_is_no_number_stops_the_step(model, backend):
     made = trainer(model=model, backend=backend)
     batch = make_loader(made.task, made.config).batch(0)
-    item = int(getattr(batch, "shared", batch).target[3])
-    made.state.params.items[item] = np.nan
+    made.state.params.items[int(getattr(batch, "shared", batch).target[3])] = np.nan
     error, is_changed = first_step(made)
-    assert f"step 1: expected a finite loss, got nan (items {item}; rows of items" in str(error)
-    assert error.diagnosis == Diagnosis(items=(item,), rows={"items": (item,)})
+    assert "step 1: expected a finite loss, got nan; train anew with a lower" in str(error)
     assert not is_changed
 
 
-@pytest.mark.rules("optimiser-R14", "optimiser-R15")
+@pytest.mark.rules("optimiser-R14")
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 @pytest.mark.parametrize(
     ("model", "table", "size"),
@@ -66,28 +64,12 @@ def test_a_parameter_that_is_no_number_is_named_with_its_items(model, backend):
      ("youtube_dnn", "layers.0.weight", 3e38), ("youtube_dnn", "items", 3e30),
      ("maxmf", "items", 3e38)],
 )  # fmt: skip
-def test_an_overflow_is_named_with_its_users(model, backend, table, size):
+def test_an_overflow_stops_the_step(model, backend, table, size):
     made = trainer(model=model, backend=backend, hidden=[8])
     huge = flatten(made.state.params)[table]
     huge[:] = np.sign(huge) * np.float32(size)
-    error, is_changed = first_step(made)
-    assert error.diagnosis == Diagnosis(users=error.diagnosis.users)
-    assert error.diagnosis.users
+    _, is_changed = first_step(made)
     assert not is_changed
-
-
-@pytest.mark.rules("optimiser-R15")
-def test_the_users_are_those_whose_own_computation_diverges():
-    """The vector of one behaviour is huge; it is in the histories of some users only."""
-    made = trainer(negatives=2)
-    _, batch = engine_of(made)
-    histories, others = batch.histories, np.concatenate([batch.negatives, batch.target])
-    item = next(int(x) for x in histories.items[histories.mask] if x not in others)
-    has_item = ((histories.items == item) & histories.mask).any(axis=1)
-    made.state.params.items[item] = 3e38
-    error, _ = first_step(made)
-    assert error.diagnosis.users == tuple(np.flatnonzero(has_item).tolist())
-    assert 0 < len(error.diagnosis.users) < len(has_item)
 
 
 @pytest.mark.rules("optimiser-R14")
@@ -105,14 +87,14 @@ def test_a_gradient_that_is_none_stops_a_step_whose_loss_is_finite(backend):
         loss, saved = family.loss(params, batch, made.task.catalogue, made.config)
         assert np.isfinite(loss)
         assert np.isfinite(family.backward(saved).items.values).all(), "but for its square"
-    error, is_changed = first_step(made)
     if backend == "numpy":
+        error, is_changed = first_step(made)
         assert "a gradient of items" in str(error)
-        assert error.diagnosis.users
         assert not is_changed
-    else:  # the backend keeps the parameters, and has moved them
-        assert set(error.diagnosis.rows["second.items"]) & set(batch.target.tolist())
-        assert set(error.diagnosis.items) == set(error.diagnosis.rows["second.items"])
+        return
+    engine, _ = engine_of(made)
+    with pytest.raises(Diverged):  # this backend keeps the parameters, and may have moved them
+        engine.step(batch, 0.1)
 
 
 @pytest.mark.rules("optimiser-R14")
@@ -157,7 +139,6 @@ def test_the_last_checkpoint_stays_to_the_byte_and_serves(
     run = tmp_path / "run"
     error = spoiled(run, model, backend, at, monkeypatch)
     assert error.step == (5 if at == 3 else 6)
-    assert error.diagnosis.rows
     state, validations = load_state(run)
     assert state.moments.step == state.best_step == 3
     assert [validation.step for validation in validations] == [3]
@@ -187,37 +168,15 @@ def test_the_largest_learning_rate_ends_before_anything_is_served(tmp_path, back
     assert [str(warning.message) for warning in recwarn] == [], "overflow causes no warning"
 
 
-@pytest.mark.rules("optimiser-R15")
-def test_users_and_items_are_named_as_in_the_log(monkeypatch):
-    usual, made = loop.step_learning_rate, trainer()
-    log, split = loaded().log, made.prepared.split
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "step_learning_rate", lambda c, n: usual(c, n) if n < 3 else 1e30)
-        with pytest.raises(Diverged) as error:
-            made.train()
-    users = error.value.diagnosis.users
-    assert users
-    rows = make_loader(made.task, made.config).rows(error.value.step - 1)
-    names = [log.user_ids[split.train_users[rows[position]]] for position in users[:5]]
-    assert f"users {', '.join(names)}" in str(error.value)
-    named = Diverged(3, "nan", Diagnosis(items=(4, 5)), item=lambda i: log.item_ids[i])
-    assert f"(items {log.item_ids[4]}, {log.item_ids[5]})" in str(named)
-    many = Diverged(3, "nan", Diagnosis(users=tuple(range(7))))
-    assert "row 4 of the batch and 2 more)" in str(many)
-
-
 @pytest.mark.rules("optimiser-R14", "optimiser-R15")
-def test_a_training_of_din_names_users_and_items_too(tmp_path):
+def test_a_training_of_din_stops_too(tmp_path):
     mind_run = trained(tmp_path / "mind")
     weights = begun(mind_run, None)
     huge = flatten(weights.state.params)["attention.0.weight"]
     huge[:] = np.sign(huge) * np.float32(3e38)
-    error, is_changed = first_step(weights)
-    assert error.diagnosis.users
+    _, is_changed = first_step(weights)
     assert not is_changed
     made = begun(mind_run, tmp_path / "din")
-    item = int(make_loader(made.task, made.config).batch(0).candidates[0, 0])
-    made.state.params.items[item] = np.nan
-    name = made.prepared.loaded.log.item_ids[item]
-    with pytest.raises(Diverged, match=rf"step 1: .*items {name}; .*nothing was saved"):
+    made.state.params.items[make_loader(made.task, made.config).batch(0).candidates[0, 0]] = np.nan
+    with pytest.raises(Diverged, match=r"step 1: expected a finite loss.*nothing was saved"):
         made.train()

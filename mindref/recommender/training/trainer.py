@@ -44,9 +44,9 @@ from mindref.run.items import Items
 from mindref.run.source import LoadedLog, Source, fingerprint, is_in_memory
 from mindref.run.stored_log import save_log
 from mindref.run.training_data import PreparedLog, prepare_training, sample_cases
-from mindref.training.batch_loader import Task, make_loader
+from mindref.training.batch_loader import Task
 from mindref.training.distributed import ONE_PROCESS, Ranks
-from mindref.training.divergence import Diverged, name_ids
+from mindref.training.divergence import Diverged, add_advice
 from mindref.training.engine import make_engine
 from mindref.training.loop import (
     Hooks,
@@ -268,7 +268,7 @@ class TrainingRun:
         return self
 
     def take_steps(self, hooks: Hooks) -> None:
-        """Take the steps. Raises Diverged with the ids of the log."""
+        """Take the steps. Raises Diverged with advice about the run directory."""
         task, before, config, ranks = self.task, self.state, self.config, self.ranks
         engine = make_engine(self.backend, before.params, before.moments, task.catalogue, config)
         self.state = fetch_arrays(before, engine)  # tables are large: keep no second copy
@@ -285,11 +285,8 @@ class TrainingRun:
                 save=self.save_validation,
             )
         except Diverged as error:
-            batch = error.step - 1  # steps are counted from 1, batches from 0
-            users = self.prepared.split.train_users[make_loader(task, config).rows(batch)]
             saved_step = max([before.moments.step, *(x.step for x in self.validations)])
-            log = self.prepared.loaded.log
-            raise name_ids(error, log, users, self.made_run, saved_step) from error
+            raise add_advice(error, self.made_run, saved_step) from error
 
     def validated_terms(self) -> ScoreTerms:
         """Return the terms of the score that the last validation chose."""

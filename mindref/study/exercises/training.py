@@ -21,7 +21,7 @@ from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
 from mindref.training import optimiser
 from mindref.training.batch_loader import BatchLoader, Task
-from mindref.training.divergence import Diagnosis, Diverged
+from mindref.training.divergence import Diverged
 
 AdamStep = Callable[..., tuple[Array, Array, Array]]
 """The function of exercise 17."""
@@ -77,7 +77,7 @@ def compute_losses(
     for number, batch in enumerate(batches, 1):
         loss, saved = mind.loss(params, batch, catalogue, config, ops)
         if not np.isfinite(loss):
-            raise Diverged(number, str(float(loss)), Diagnosis())
+            raise Diverged(number, str(float(loss)))
         losses.append(float(loss))
         observe(saved)
         gradients = flatten_gradients(mind.backward(saved, ops=ops))
