@@ -89,8 +89,8 @@ class TrainOptions:
     )]  # fmt: skip
     track: Annotated[tuple[str, ...], click.option(
         "--track", multiple=True, metavar="NAME",
-        help="Record the training with an experiment tracker: tensorboard, mlflow, wandb or"
-        " module:object. Repeat the option for several trackers.",
+        help="Record the training with an experiment tracker: tensorboard or module:object."
+        " Repeat the option for several trackers.",
     )]  # fmt: skip
     preset: Annotated[str | None, click.option(
         "--preset", type=click.Choice(list(PRESETS)),

@@ -4,7 +4,7 @@ Recommender        the estimator: fit, save, load, interests, recommend, similar
                    with_log, evaluate
 MIND               the same estimator, whose model is MIND by default
 callbacks          objects that receive the events of a training, and may end it; log messages
-trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
+trackers           TensorBoard and other experiment trackers
 training           from a log to a run directory: plan, start, steps, report
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
 baselines          item_knn, popularity and random beside a model

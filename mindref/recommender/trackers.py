@@ -1,23 +1,16 @@
 """Experiment trackers: they record the settings, the curve and the report of a training.
 
-Spec: specs/callbacks.md. A tracker is one of this module, or any `module:object`.
-
-tensorboard    event files, by the package tensorboardX, which needs no TensorFlow
-mlflow         a run in MLflow (mlflow-skinny)
-wandb          a run in Weights & Biases, offline unless WANDB_MODE says otherwise
-
-The libraries are imported when a tracker is made.
+Spec: specs/callbacks.md. A tracker is `tensorboard`, or any `module:object`. The package
+tensorboardX writes event files without TensorFlow; it is imported when a tracker is made.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -201,85 +194,5 @@ class TensorboardTracker:
         self.writer.close()
 
 
-class MlflowTracker:
-    """Records the settings as parameters, and values and test metrics as metrics.
-
-    MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME apply. Without an address, records are in the
-    database `mlflow.db`. If only mlflow-skinny is installed, which has no database, they are in the
-    folder `mlruns`. If the program has started a run of MLflow, the values are recorded in this
-    run, and it stays open.
-    """
-
-    def __init__(self) -> None:
-        import mlflow
-
-        self.mlflow: Any = mlflow
-        self.step = 0
-
-    def start(self, config: dict[str, Any]) -> None:
-        """Start a run if none is active, and record the settings."""
-        self.starts_run = self.mlflow.active_run() is None
-        if not self.mlflow.is_tracking_uri_set() and find_spec("sqlalchemy") is None:
-            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # required since MLflow 3.7
-            self.mlflow.set_tracking_uri(Path("mlruns").absolute().as_uri())
-        if self.starts_run:
-            self.mlflow.start_run(run_name=Path(config["run"]).name or None)
-        self.mlflow.log_params(flat_settings(config))
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """Record metrics. MLflow has no @ in names."""
-        self.step = max(self.step, step)
-        metrics = {re.sub("[^-/ .:\\w]", "_", name): x for name, x in values.items()}
-        self.mlflow.log_metrics(metrics, step)
-
-    def end(self, report: dict[str, object] | None) -> None:
-        """Record the test metrics, and end the run that `start` has started."""
-        try:
-            self.log(self.step, report_metrics(report))
-        finally:
-            if self.starts_run:
-                self.mlflow.end_run("KILLED" if report is None else "FINISHED")
-
-
-class WandbTracker:
-    """Records the settings as the configuration, values as history, test metrics as summary.
-
-    By default the run is offline: its files are in the run directory, and `wandb sync` uploads
-    them. WANDB_MODE=online sends them during the training. WANDB_PROJECT names another project than
-    mindref.
-    """
-
-    def __init__(self) -> None:
-        import wandb
-
-        self.wandb: Any = wandb
-
-    def start(self, config: dict[str, Any]) -> None:
-        """Start a run."""
-        folder = config["run"] or None
-        self.run: Any = self.wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "mindref"),
-            mode=os.environ.get("WANDB_MODE", "offline"),
-            dir=folder,
-            name=Path(folder).name if folder else None,
-            config=config,
-            reinit="create_new",
-            settings=self.wandb.Settings(console="off"),
-        )
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """Record values of a step."""
-        self.run.log(values, step=step)
-
-    def end(self, report: dict[str, object] | None) -> None:
-        """Record the test metrics and end the run; a stopped training is a failed run."""
-        self.run.summary.update(report_metrics(report))
-        self.run.finish(exit_code=1 if report is None else 0)
-
-
-TRACKERS: dict[str, type[Tracker]] = {
-    "mlflow": MlflowTracker,
-    "tensorboard": TensorboardTracker,
-    "wandb": WandbTracker,
-}
+TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorboardTracker}
 """Name of `--track`, and of the extra that installs the library -> class."""
