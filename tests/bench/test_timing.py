@@ -2,7 +2,8 @@
 
 import gc
 from collections import Counter
-from itertools import count, pairwise
+from itertools import count, pairwise, repeat
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -37,25 +38,15 @@ def test_rounds_are_interleaved():
 
 
 def test_a_failed_contender_is_not_run_again():
-    requests = []
-
-    def run(name):
-        requests.append(name)
-        return None if name == "bad" and requests.count("bad") == 2 else 1.0
-
-    assert timing.run_interleaved(["bad", "good"], 4, run) == {"good": [1.0] * 4}
-    assert requests.count("bad") == 2
+    seconds = {"bad": iter([1.0, None]), "good": repeat(1.0)}
+    times = timing.run_interleaved(["bad", "good"], 4, lambda name: next(seconds[name]))
+    assert times == {"good": [1.0] * 4}
 
 
 def test_rounds_stop_when_goes_on_returns_false():
-    messages = []
-
-    def goes_on(round_index):
-        messages.append(round_index)
-        return round_index < 2
-
+    goes_on = Mock(side_effect=[True, True, False])
     assert timing.run_interleaved(["a"], 9, lambda name: 1.0, goes_on) == {"a": [1.0, 1.0]}
-    assert messages == [0, 1, 2]
+    assert goes_on.mock_calls == [call(0), call(1), call(2)]
 
 
 def test_the_summary_has_median_quartiles_and_minimum():
@@ -90,11 +81,8 @@ def test_the_lead_runs_untimed_just_before_the_work():
 
 
 def test_garbage_collection_is_enabled_again_after_an_error():
-    def fail():
-        raise ValueError("planted")
-
     with pytest.raises(ValueError, match="planted"):
-        timing.measure_seconds(fail)
+        timing.measure_seconds(Mock(side_effect=ValueError("planted")))
     assert gc.isenabled()
 
 

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -103,10 +103,8 @@ BUG = (
     ids=repr,
 )
 def test_an_error_is_one_line_with_its_exit_code(cli, monkeypatch, run, error, code, line):
-    def broken(*_, **__):
-        raise error
-
-    monkeypatch.setattr("mindref.recommender.serving.recall.recall_lists", broken)
+    recall_lists = "mindref.recommender.serving.recall.recall_lists"
+    monkeypatch.setattr(recall_lists, Mock(side_effect=error))
     monkeypatch.delenv("MINDREF_TRACEBACK", raising=False)
     result = cli("recall", run, "--history", "")
     assert (result.code, result.out) == (code, "")
@@ -123,10 +121,7 @@ def test_backends_are_listed_and_an_unusable_one_with_its_reason(cli, monkeypatc
     assert numpy["usable"]
     assert "routing" in numpy["operators"]
 
-    def broken():
-        raise RuntimeError("no device")
-
-    backend = SimpleNamespace(capabilities=broken)
+    backend = Mock(**{"capabilities.side_effect": RuntimeError("no device")})
     monkeypatch.setattr("mindref.backend.load_backend", lambda name: backend)
     result = cli.succeed("backends")
     assert "not usable: RuntimeError: no device" in result.out

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 from xml.etree import ElementTree as xml
 
 import jsonschema
@@ -192,11 +193,7 @@ def test_a_signal_keeps_the_results_so_far(error, code, name, cli, monkeypatch):
 @pytest.mark.rules("conformance-R24")
 def test_a_signal_before_the_first_result_keeps_older_files(cli, monkeypatch, tmp_path):
     (tmp_path / "report.json").write_text("older")
-
-    def interrupt(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(SuiteRun, "report", interrupt)
+    monkeypatch.setattr(SuiteRun, "report", Mock(side_effect=KeyboardInterrupt))
     result = conform(cli, "right", "--output", "report.json")
     assert (result.code, result.out) == (130, "")
     assert (tmp_path / "report.json").read_text() == "older"

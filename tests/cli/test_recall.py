@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -93,12 +94,8 @@ def test_a_killed_command_leaves_the_earlier_file(cli, run, tmp_path, monkeypatc
     arguments = ["recall", run, "--all-users", "--output", path]
     cli.succeed(*arguments)
     complete = path.read_bytes()
-
-    def interrupted(_):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as context:
-        context.setattr(RequestedLists, "__iter__", interrupted)
+        context.setattr(RequestedLists, "__iter__", Mock(side_effect=KeyboardInterrupt))
         assert cli(*arguments, "--top", 3).code == 130
     assert path.read_bytes() == complete
     left.write_text("half")  # of a process that was killed

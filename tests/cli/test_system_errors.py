@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -23,17 +24,11 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-def system_error(number):
-    return OSError(number, os.strerror(number), "/here/it is")
-
-
 @pytest.mark.rules("faults-R18")
 @pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.get)
 def test_an_error_of_the_system_is_no_bug(cli, number, monkeypatch):
-    def fail(*arguments):
-        raise system_error(number)
-
-    monkeypatch.setattr("mindref.backend.list_backends", fail)
+    error = OSError(number, os.strerror(number), "/here/it is")
+    monkeypatch.setattr("mindref.backend.list_backends", Mock(side_effect=error))
     line = cli.error_line("backends")
     assert "/here/it is" in line
     assert os.strerror(number) in line

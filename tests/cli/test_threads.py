@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -154,10 +155,7 @@ def test_a_configuration_that_cannot_be_read_is_an_error_and_no_default(tmp_path
         (run / "config.json").write_text(content, encoding="utf-8")
         assert run_threads(run, 3) == 3, "a damaged one too, and one from Python has no number"
         assert run_threads(run, None) is None
-
-    def unreadable(*_, **__):
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(Path, "read_text", unreadable)
+    error = OSError(5, "Input/output error")
+    monkeypatch.setattr(Path, "read_text", Mock(side_effect=error))
     with pytest.raises(RunError, match=r"config\.json: expected .*, got Input/output error"):
         run_threads(run, 3)

@@ -1,5 +1,7 @@
 """WALS: factors of items, and the vector that a history is folded in to."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -147,10 +149,7 @@ def test_an_item_outside_the_catalogue_raises(fit, serve, item):
 
 @pytest.mark.rules("baselines-R4")
 def test_without_the_package_only_the_fit_of_wals_raises(monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError(f"No module named {name!r}")
-
-    monkeypatch.setattr(wals, "import_module", missing)
+    monkeypatch.setattr(wals, "import_module", Mock(side_effect=ModuleNotFoundError))
     message = "model: expected the package implicit, which fits wals, got none"
     with raises_exactly(ConfigError, f"{message} installed; {install_extra('baselines')}"):
         fitted([[0, 1]], 2)

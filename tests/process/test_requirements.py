@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -95,9 +96,7 @@ def test_the_hints_of_libraries_and_backends():
 
 
 def test_without_metadata_the_hint_names_the_checkout(monkeypatch):
-    def missing(name):
-        raise requirements.metadata.PackageNotFoundError(name)
-
+    missing = Mock(side_effect=requirements.metadata.PackageNotFoundError)
     monkeypatch.setattr(requirements.metadata, "requires", missing)
     expected = "in a checkout of mindref: pip install '.[parquet]'"
     assert requirements.install_extra("parquet") == expected

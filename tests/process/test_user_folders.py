@@ -1,6 +1,7 @@
 """The folders of the user, also of a user without a home folder."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -21,13 +22,9 @@ def test_the_variables_of_the_system_name_the_folders(variable, tmp_path, monkey
 @pytest.mark.parametrize("name", FOLDERS.values())
 def test_without_a_home_folder_there_is_none(name, monkeypatch):
     """No folder named `~` is created in the current folder."""
-
-    def unknown(_):
-        raise KeyError("no such user")
-
     for variable in ("HOME", *FOLDERS):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("pwd.getpwuid", Mock(side_effect=KeyError("no such user")))
     assert getattr(user_folders, name)() is None
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/mindref")
     monkeypatch.setattr("platformdirs.user_state_dir", lambda *_, **__: "~/.local/state/mindref")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -30,16 +30,10 @@ def test_the_worked_example_gets_the_extra_coordinate():
 
 @pytest.mark.rules("recall-R12")
 def test_queries_have_a_last_coordinate_of_zero():
-    requests = []
-
-    def search(query, n, nodes):
-        requests.append((query, n, nodes))
-        return [3]
-
-    sizes = {"get_n_trees": lambda: 1, "get_n_items": lambda: 9}
-    trees = SimpleNamespace(**sizes, get_nns_by_vector=search)
+    sizes = {"get_n_trees.return_value": 1, "get_n_items.return_value": 9}
+    trees = Mock(**sizes, **{"get_nns_by_vector.return_value": [3]})
     found = annoy.AnnoyTrees(trees).candidates(np.array([[0.6, 0.8]]), 75, 100)
-    assert requests == [([0.6, 0.8, 0.0], 75, 150)]
+    trees.get_nns_by_vector.assert_called_once_with([0.6, 0.8, 0.0], 75, 150)
     assert found.shape == (1, 75)
     assert found[0, :2].tolist() == [3, -1]
 
@@ -162,11 +156,8 @@ def test_an_index_of_another_distribution_is_not_opened(tmp_path, monkeypatch):
 def test_a_file_that_cannot_be_mapped_is_an_error_and_no_crash(tmp_path, monkeypatch):
     items = vectors(300)
     build_index(items, vectors(50, seed=1), directory=tmp_path, kind="annoy")
-
-    def unmapped(*_, **__):
-        raise OSError(12, "Cannot allocate memory")
-
-    monkeypatch.setattr(annoy, "mmap", SimpleNamespace(mmap=unmapped, ACCESS_READ=1))
+    unmapped = {"mmap.side_effect": OSError(12, "Cannot allocate memory")}
+    monkeypatch.setattr(annoy, "mmap", Mock(**unmapped))
     with pytest.raises(BackendError, match="Cannot allocate memory"):
         open_index(tmp_path, items)
 

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import metadata
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -80,12 +81,9 @@ def test_the_version_is_that_of_faiss_and_without_it_the_error_names_the_extra(
     tmp_path, monkeypatch
 ):
     plugin = registry.load_plugin("faiss-ivf")
-
-    def version(name):
-        raise metadata.PackageNotFoundError(name)  # as with conda's
-
+    missing = Mock(side_effect=metadata.PackageNotFoundError)  # as with conda's
     with monkeypatch.context() as patch:
-        patch.setattr(metadata, "version", version)
+        patch.setattr(metadata, "version", missing)
         assert plugin.version() == f"faiss {faiss.__version__}"
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)

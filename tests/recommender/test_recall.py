@@ -3,6 +3,7 @@
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -71,13 +72,10 @@ def test_an_empty_history_is_answered_and_unknown_items_and_users_are_refused(ru
 @pytest.fixture
 def built(monkeypatch):
     """The kinds of the indexes that are built from now on."""
-    kinds, original = [], run_index.build_index
-
-    def building(*arguments, **options):
-        kinds.append(options["kind"])
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(run_index, "build_index", building)
+    kinds, build = [], run_index.build_index
+    monkeypatch.setattr(
+        run_index, "build_index", lambda *x, **y: kinds.append(y["kind"]) or build(*x, **y)
+    )
     return kinds
 
 
@@ -150,18 +148,13 @@ def test_probes_are_the_same_every_time(run):
 
 @pytest.mark.rules("recall-R35")
 def test_users_are_computed_in_blocks_from_the_first_user(run_of, monkeypatch):
-    per_call, sizes = run_of(logits="per_call", sigma=5.0), []
-    compute = top_n_lists.compute_interests
-
-    def counting(model, rows, *arguments):
-        sizes.append(len(rows))
-        return compute(model, rows, *arguments)
-
+    per_call = run_of(logits="per_call", sigma=5.0)
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)
     expected = list(recalled(per_call, index="exact"))
-    monkeypatch.setattr(top_n_lists, "compute_interests", counting)
+    compute = Mock(wraps=top_n_lists.compute_interests)
+    monkeypatch.setattr(top_n_lists, "compute_interests", compute)
     assert list(recalled(per_call, index="exact")) == expected
-    assert sizes == [7] * 8 + [4]
+    assert [len(call.args[1]) for call in compute.mock_calls] == [7] * 8 + [4]
     first = recalled(per_call, index="exact", users=[x.user for x in expected[:14]])
     assert list(first) == expected[:14]
 

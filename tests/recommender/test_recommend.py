@@ -2,6 +2,7 @@
 
 import re
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -172,11 +173,11 @@ def test_a_list_without_behaviours_has_the_popular_items_and_says_so(scores_mode
 
 
 def test_popular_items_are_sorted_once_for_each_model(scores_model, monkeypatch):
-    calls, order = [], served_model.popularity_order
-    monkeypatch.setattr(served_model, "popularity_order", lambda x: calls.append(x) or order(x))
+    sort = Mock(wraps=served_model.popularity_order)
+    monkeypatch.setattr(served_model, "popularity_order", sort)
     for _ in range(2):
         assert len(scores_model.recommend_many([[]] * 3, n=5).item) == 15
-    assert len(calls) == 1
+    sort.assert_called_once()
 
 
 @pytest.mark.rules("recall-R52")
@@ -283,10 +284,7 @@ def test_a_frame_has_the_columns(model):
 
 @pytest.mark.parametrize("name", ["pandas", "polars"])
 def test_a_missing_library_is_named(model, monkeypatch, name):
-    def fail(module):
-        raise ImportError(module)
-
-    monkeypatch.setattr(bulk, "import_module", fail)
+    monkeypatch.setattr(bulk, "import_module", Mock(side_effect=ImportError))
     columns = model.recommend_many([HISTORY], n=2)
     with pytest.raises(ConfigError, match=f"to_{name}: expected the library {name}, got none; pip"):
         getattr(columns, f"to_{name}")()

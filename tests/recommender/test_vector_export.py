@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -123,15 +124,10 @@ def test_two_exports_are_the_same_bytes_in_blocks_of_any_number(run, tmp_path, m
 @pytest.mark.rules("serving-R5")
 def test_vectors_of_one_block_of_users_are_in_memory(run, tmp_path, monkeypatch):
     monkeypatch.setattr(vector_export, "USERS_PER_BLOCK", 16)
-    compute, sizes = vector_export.compute_interests, []
-
-    def count_rows(model, rows, *arguments):
-        sizes.append(len(rows))
-        return compute(model, rows, *arguments)
-
-    monkeypatch.setattr(vector_export, "compute_interests", count_rows)
+    compute = Mock(wraps=vector_export.compute_interests)
+    monkeypatch.setattr(vector_export, "compute_interests", compute)
     export_vectors(run, tmp_path / "out", all_users=True)
-    assert sizes == [16, 16, 16, 12]
+    assert [len(call.args[1]) for call in compute.mock_calls] == [16, 16, 16, 12]
 
 
 @pytest.mark.rules("serving-R6")

@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -82,10 +83,8 @@ def test_one_of_many_threads_holds_the_lock(tmp_path):
 @pytest.mark.rules("faults-R7")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_system_without_locks_gives_a_warning(tmp_path, number, monkeypatch):
-    def flock(descriptor, how):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(lock.SYSTEM, "flock", flock)
+    error = OSError(number, os.strerror(number))
+    monkeypatch.setattr(lock.SYSTEM, "flock", Mock(side_effect=error))
     with lock.lock_inside(tmp_path) as line:
         assert line.startswith(f"{tmp_path}: no lock is possible here ({os.strerror(number)})")
     assert os.listdir(tmp_path) == []

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,21 +18,15 @@ Annoy = annoy_module().Annoy
 @pytest.mark.rules("security-R11")
 def test_an_index_signed_with_another_key_is_not_opened(run, tmp_path, monkeypatch):
     before = [x for answer in recall(run) for x in answer.items]
-    opened = []
-    real = Annoy.load
-
-    def loading(self, path, dim, count):
-        opened.append(path.name)
-        return real(self, path, dim, count)
-
-    monkeypatch.setattr(Annoy, "load", loading)
+    load = Mock(wraps=Annoy().load)
+    monkeypatch.setattr(Annoy, "load", load)
     monkeypatch.setenv(signature.KEY, str(tmp_path / "another" / "key"))
     lists = recall(run)
-    assert opened == []
+    load.assert_not_called()
     assert any("expected an index that you built" in line for line in lists.warnings)
     assert [x for answer in lists for x in answer.items] == before
     lists = recall(run)
-    assert len(opened) == 1, "the rebuilt index has the signature of this key"
+    load.assert_called_once()  # the rebuilt index has the signature of this key
     assert not any("that you built" in line for line in lists.warnings)
 
 
@@ -64,13 +59,10 @@ def test_the_key_is_created_once_and_private(tmp_path, monkeypatch):
 @pytest.fixture
 def homeless(monkeypatch):
     """A user id without name and home folder, as in a container."""
-
-    def home(*_, **__):
-        raise RuntimeError("could not determine the home directory")
-
     for name in (signature.KEY, "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("platformdirs.user_state_dir", home)
+    error = RuntimeError("could not determine the home directory")
+    monkeypatch.setattr("platformdirs.user_state_dir", Mock(side_effect=error))
 
 
 @pytest.mark.rules("security-R11")

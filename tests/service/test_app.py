@@ -3,6 +3,7 @@
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 
@@ -40,9 +41,7 @@ def test_the_status_of_another_request(method, path, content_type, status, servi
 
 @pytest.mark.rules("serving-R10")
 def test_an_unexpected_error_is_logged_and_not_sent():
-    def fail(request):
-        raise RuntimeError("a secret\nof the process")
-
+    fail = Mock(side_effect=RuntimeError("a secret\nof the process"))
     with started_service(FakeAnswers(fail)) as client:
         status, answer = client.post({"history": []})
         assert (status, list(answer)) == (500, ["error"])
