@@ -15,6 +15,7 @@ from mindref.ops import OPS
 from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, bind_axes, common_float_dtype, require_bool
 from tests import spec_pages
+from tests.assertions import raises_exactly
 
 WORDS = {"int", "float", "str", "bool"}
 SHAPE = r"(?<!\w)\(([A-Z](?: [A-Z])*(?:, ?[A-Z](?: [A-Z])*)*,?(?: ragged rows| rows)?)\)"
@@ -45,28 +46,24 @@ def test_an_axis_letter_with_two_sizes_is_rejected(drawn, axis):
 
 @pytest.mark.rules("notation-R1", "notation-R3")
 def test_a_repeated_letter_requires_a_square_matrix():
-    with pytest.raises(ShapeError) as error:
+    message = "op: bilinear has shape (3, 4) but bilinear (3, 4) needs (D, D) = (3, 3)"
+    with raises_exactly(ShapeError, message):
         bind_axes("op", bilinear=(np.zeros((3, 4)), "DD"))
-    assert str(error.value) == (
-        "op: bilinear has shape (3, 4) but bilinear (3, 4) needs (D, D) = (3, 3)"
-    )
 
 
 @pytest.mark.rules("notation-R2")
 @pytest.mark.parametrize("shape", [(32,), (32, 19, 1)])
 def test_a_wrong_number_of_axes_is_rejected(shape):
-    with pytest.raises(ShapeError) as error:
+    with raises_exactly(ShapeError, f"routing: mask has shape {shape} but needs 2 axes (B, L)"):
         bind_axes("routing", mask=(np.zeros(shape, bool), "BL"))
-    assert str(error.value) == f"routing: mask has shape {shape} but needs 2 axes (B, L)"
 
 
 @pytest.mark.rules("notation-R3")
 def test_the_worked_example_holds():
     (example,) = spec_pages.examples("notation")
     arrays = {name: (np.zeros(shape), word) for name, (shape, word) in example["arrays"].items()}
-    with pytest.raises(ShapeError) as error:
+    with raises_exactly(ShapeError, example["message"]):
         bind_axes(example["where"], **arrays)
-    assert str(error.value) == example["message"]
 
 
 @pytest.mark.rules("notation-R3")
@@ -94,9 +91,8 @@ def test_operators_name_the_array_with_the_wrong_shape(op, shapes, text):
     arguments = {"routing": {"iterations": 3, "gradient": "all"}}.get(op, {})
     types = {"embedding": [float, int, float]}.get(op, [float, bool, float, float, bool])
     arrays = [np.zeros(shape, kind) for shape, kind in zip(shapes, types, strict=True)]
-    with pytest.raises(ShapeError) as error:
+    with raises_exactly(ShapeError, text):
         OPS[op].forward(*arrays, **arguments)
-    assert str(error.value) == text
 
 
 @pytest.mark.rules("notation-R3")
@@ -160,9 +156,8 @@ def test_backward_takes_the_output_gradient_and_saved(op):
 )
 def test_mixed_float_dtypes_are_rejected(types, text):
     arrays = {name: np.zeros(2, kind) for name, kind in zip("xy", types, strict=False)}
-    with pytest.raises(ShapeError) as error:
+    with raises_exactly(ShapeError, text):
         common_float_dtype("op", **arrays)
-    assert str(error.value) == text
     assert common_float_dtype("op", x=np.zeros(2), y=np.ones(3)) == np.float64
 
 
@@ -170,9 +165,8 @@ def test_mixed_float_dtypes_are_rejected(types, text):
 @pytest.mark.parametrize("kind", ["int64", "float32", "uint8"])
 def test_a_mask_must_have_dtype_bool(kind):
     require_bool("op", mask=np.ones(2, bool))
-    with pytest.raises(ShapeError) as error:
+    with raises_exactly(ShapeError, f"op: mask: expected a mask of dtype bool, got {kind}"):
         require_bool("op", mask=np.ones(2, kind))
-    assert str(error.value) == f"op: mask: expected a mask of dtype bool, got {kind}"
 
 
 def page_letters(page):

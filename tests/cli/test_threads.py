@@ -13,6 +13,7 @@ from mindref.cli.settings import set_threads
 from mindref.errors import ConfigError, RunError
 from mindref.process.threads import usable_cores
 from mindref.run.files import sealed
+from tests.assertions import raises_exactly
 from tests.runs import options, trained
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -76,10 +77,9 @@ def test_a_numba_run_resumes_with_any_number_of_threads(trained_run, cli):
 def test_a_run_resumes_with_its_number_of_threads(by_products, cli):
     started = int(json.loads((by_products / "config.json").read_text())["threads"])
     assert run_threads(by_products, None) == run_threads(by_products, started) == started
-    with pytest.raises(ConfigError) as caught:
-        run_threads(by_products, started + 1)
     expected = f"--threads: expected {started}, as the run was started, got {started + 1}"
-    assert str(caught.value) == expected
+    with raises_exactly(ConfigError, expected):
+        run_threads(by_products, started + 1)
     assert cli("train", "--resume", by_products, "--quiet", "--json").code == 0
     assert os.environ["OPENBLAS_NUM_THREADS"] == str(started)
     assert cli("train", "--resume", by_products, "--threads", 9).code == 2

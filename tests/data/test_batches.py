@@ -15,25 +15,18 @@ def ints(*values):
     return np.array(values, dtype=np.int64)
 
 
-@pytest.mark.rules("data-R48")
-def test_the_width_is_the_requested_length():
-    assert pad_examples(SEQUENCES, ints(2), ints(1), 7).history.shape == (1, 7)
-    assert pad_histories(Ragged.of([[1]]), 7)[0].shape == (1, 7)
-    assert pad_histories(Ragged.of([]), 7)[0].shape == (0, 7)
-
-
-@pytest.mark.rules("data-R45", "data-R46", "data-R47", "data-R50")
-@given(rows(), st.integers(1, 9))
+@pytest.mark.rules("data-R45", "data-R46", "data-R47", "data-R48", "data-R50")
+@given(rows(min_users=0), st.integers(1, 9))
 def test_histories_agree_with_a_loop(drawn, length):
     history, mask = pad_histories(Ragged.of(drawn), length)
-    assert history.dtype == np.int64
+    assert (history.dtype, history.shape) == (np.int64, (len(drawn), length))
     for r, row in enumerate(drawn):
         kept = row[-length:]
         assert history[r].tolist() == kept + [0] * (length - len(kept))
         assert mask[r].tolist() == [True] * len(kept) + [False] * (length - len(kept))
 
 
-@pytest.mark.rules("data-R39", "data-R45", "data-R46", "data-R49")
+@pytest.mark.rules("data-R39", "data-R45", "data-R46", "data-R48", "data-R49")
 @given(rows(), st.integers(1, 9), st.data())
 def test_examples_agree_with_histories(drawn, length, data):
     places = [(r, p) for r, row in enumerate(drawn) for p in range(len(row))]

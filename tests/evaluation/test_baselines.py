@@ -38,17 +38,8 @@ def test_random_lists_are_distinct_uniform_and_the_same_in_any_blocks(n):
         share = np.bincount(ranked.items[1::2, rank], minlength=40) / 1000
         np.testing.assert_allclose(share, 1 / 40, atol=0.025, err_msg="five standard errors")
     assert (ranked.interests[ranked.items >= 0] == 0).all()
+    assert np.isneginf(ranked.scores[ranked.items < 0]).all()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "BLOCK", 300)
         blocked = random_top_n(np.random.default_rng(3), 40, 2000, n=n, exclude=exclude)
     np.testing.assert_array_equal(ranked.items, blocked.items)
-
-
-@pytest.mark.rules("metrics-R25")
-def test_random_lists_end_with_padding_if_too_few_items_remain():
-    ranked = random_top_n(np.random.default_rng(0), 3, 1, n=4, exclude=Ragged.of([[2]]))
-    assert sorted(ranked.items[0].tolist()) == [-1, -1, 0, 1]
-    ranked = random_top_n(np.random.default_rng(0), 5, 3, n=8)
-    np.testing.assert_array_equal(np.sort(ranked.items[:, :5]), [np.arange(5)] * 3)
-    np.testing.assert_array_equal(ranked.items[:, 5:], -1)
-    assert np.isneginf(ranked.scores[:, 5:]).all()

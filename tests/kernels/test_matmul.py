@@ -17,30 +17,21 @@ from tests.kernels.cases import TYPES, odd_layout
 
 
 @pytest.mark.rules("model-R5")
-@pytest.mark.parametrize("layout", ["", "columns", "apart", "unaligned"])
-def test_readonly_contiguous_copies_only_if_needed(layout):
-    x = np.arange(12.0).reshape(3, 4)
-    array = odd_layout(x, layout) if layout else x
-    result = readonly_contiguous(array)
-    np.testing.assert_array_equal(result, x)
-    assert result.flags.c_contiguous
-    assert result.flags.aligned
-    assert not result.flags.writeable
-    assert array.flags.writeable, "the caller may still write to it"
-    assert np.shares_memory(result, array) == (not layout), "a copy only where one is needed"
-
-
+@pytest.mark.parametrize("convert", [readonly_contiguous, writable_contiguous])
 @pytest.mark.parametrize("layout", ["", "columns", "apart", "unaligned", "read-only"])
-def test_writable_contiguous_copies_only_if_needed(layout):
+def test_an_array_is_copied_only_if_needed(layout, convert):
     x = np.arange(12.0).reshape(3, 4)
-    array = odd_layout(x, layout) if layout not in ("", "read-only") else x
-    array.flags.writeable = layout != "read-only"
-    result = writable_contiguous(array)
+    is_odd, is_writable = layout not in ("", "read-only"), layout != "read-only"
+    array = odd_layout(x, layout) if is_odd else x
+    array.flags.writeable = is_writable
+    result = convert(array)
     np.testing.assert_array_equal(result, x)
     assert result.flags.c_contiguous
     assert result.flags.aligned
-    assert result.flags.writeable
-    assert np.shares_memory(result, array) == (not layout), "a copy only where one is needed"
+    assert result.flags.writeable == (convert is writable_contiguous)
+    assert array.flags.writeable == is_writable, "the caller may still write to it"
+    needs_copy = is_odd or (convert is writable_contiguous and not is_writable)
+    assert np.shares_memory(result, array) != needs_copy
 
 
 def test_contiguous_arrays_are_not_copied():

@@ -42,17 +42,6 @@ def test_with_normalise_what_is_served_has_length_one(normalise):
 
 
 @pytest.mark.rules("model-R16")
-def test_a_user_is_served_the_same_alone_and_in_company():
-    w = world(np.random.default_rng(0), (3, 8, 3, 5))
-    model = serving.Model(w.params, w.catalogue, w.config)
-    profile = w.histories.profile
-    together = serving.compute_interests(model, HISTORIES, profile).vectors
-    for b in range(3):
-        alone = serving.compute_interests(model, Ragged.of([HISTORIES.row(b)]), profile[b : b + 1])
-        assert_close(alone.vectors[0], together[b], f"user {b}", atol=0)
-
-
-@pytest.mark.rules("model-R16")
 def test_another_order_changes_bytes_but_only_by_rounding():
     w = world(np.random.default_rng(0), (32, 20, 4, 64), dtype="float32")
     model, rng = serving.Model(w.params, w.catalogue, w.config), np.random.default_rng(1)

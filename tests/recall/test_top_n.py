@@ -15,6 +15,7 @@ from mindref.models.parameters import catalogue_of_ids
 from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import top_n_by_score, top_n_by_sparse_score
 from mindref.recommender.serving import top_n_lists
+from tests.assertions import raises_exactly
 from tests.list_requests import recalled
 from tests.runs import trained
 
@@ -85,9 +86,8 @@ def test_invalid_arguments_are_refused():
             top_n_by_score(scores, **{"n": 1, "exclude": exclude, **changes})
     scores[1, 2] = np.nan
     for exclude in (None, Ragged.of([[], [2]])):
-        with pytest.raises(DataError) as caught:
+        with raises_exactly(DataError, "top_n_by_score: scores: expected numbers, got NaN"):
             top_n_by_score(scores, n=2, exclude=exclude)
-        assert str(caught.value) == "top_n_by_score: scores: expected numbers, got NaN"
 
 
 @pytest.mark.rules("recall-R40")

@@ -50,7 +50,7 @@ def test_a_sample_carries_the_profile_of_its_own_user(protocol):
         np.testing.assert_array_equal(batch.histories.items[:, 0] // LENGTH, users)
 
 
-@pytest.mark.rules("model-R30")
+@pytest.mark.rules("model-R16", "model-R30")
 @pytest.mark.parametrize("protocol", ["paper", "leave_last_out"])
 def test_a_case_carries_the_profile_of_its_own_user(protocol, monkeypatch):
     monkeypatch.setattr(serving, "BLOCK", 2)  # cases come in blocks, each with its own profiles
