@@ -207,6 +207,7 @@ def test_a_wrong_argument_is_an_error_of_mindref_or_has_a_result(calls, name):
         (lambda m: m.fit("x", max_bad_lines=3.7), "max_bad_lines: expected an integer or a text"),
         (lambda m: m.save("x" * 300), "save: run: expected the path of a file or folder, got"),
         (lambda m: m.load(3), "load: run: expected the path of a file or folder, got 3"),
+        (lambda m: m.fit(3), "data: expected a path, a DataFrame"),
         (lambda m: m.fit("a\0b"), "data: expected the path of a file or folder"),
         (lambda m: m.fit(hooks=3), "data: expected a log for the reading options, got none, and h"),
         (lambda m: type(m)(preset=3), "MIND: preset: expected a text, got 3"),

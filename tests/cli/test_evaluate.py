@@ -11,15 +11,6 @@ from mindref.recommender.evaluate_run import SEEN_TARGETS, evaluate_run
 from tests.runs import kept_report, options, write_log
 
 
-def test_evaluation_repeats_the_metrics_of_the_training(cli, trained_run):
-    result = cli("evaluate", trained_run, "--json")
-    assert (result.code, result.err) == (0, "")
-    found, report = json.loads(result.out), json.loads((trained_run / "report.json").read_text())
-    for name in ("metrics", "cases", "by_history_length", "interests"):
-        assert found[name] == report[name], name
-    assert SEEN_TARGETS in found["notes"]
-
-
 def test_the_printed_report_is_complete(cli, run):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     result = cli.succeed("evaluate", run)

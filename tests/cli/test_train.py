@@ -104,11 +104,7 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
     [
         ('data = "log.csv"', "expected only settings, got data; give --data on the command line"),
         ("learning_rat = 0.1", "got learning_rat; did you mean learning_rate?"),
-        ("steps = 0", "steps: expected 1 to 1000000000, got 0"),
         ("steps = 1.5", "steps: expected an integer, got 1.5"),
-        ('routing = "static"', "routing: expected dynamic or uniform, got 'static'"),
-        ("last_relu = 1", "last_relu: expected true or false, got 1"),
-        ("power = nan", "power: expected 0 to inf, got nan"),
         ("steps = ", "expected a TOML file, got"),
         ("[zzz]\nsteps = 3", "expected a known setting, got zzz; known: model, interests, "),
         ('preset = "mine"', "preset: expected mind or paper or recommended, got mine"),

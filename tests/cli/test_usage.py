@@ -18,6 +18,7 @@ ABLATE = "ablate --out out"
 CONFORM = "conform --backend numpy"
 BENCH = "bench --backends numpy"
 SELECTION = "expected one of --user, --history, --all-users"
+NO_STEPS = "split none: expected a number of steps, got no number; give --steps N"
 NO_ID = "at least one item id of the catalogue, got 2 other ids: 'x', 'y'"
 
 USAGE = [
@@ -76,7 +77,8 @@ ERRORS = [
     (f"{DIN} --candidates 0", "candidates: expected 1 to 1000000"),
     (f"{DIN} --init-items recall", "items: expected shape"),
     (f"{DIN} --out STAGE", "no run there, got one; choose"),
-    (f"{DIN} --recalled-negatives 300", "recalled_negatives: expected at most"),
+    (f"{DIN} --steps 1 --recalled-negatives 130", "candidates and the catalogue, 111, got 130"),
+    (f"{DIN} --candidates 9 --recalled-negatives 10 --steps 1", "the catalogue, 9, got 10"),
     ("recall RUN --user nobody", "--user: expected one of the 60 users of the log, got 'nobody'"),
     ("recall RUN --user a --data nowhere", "nowhere: expected a file or a folder"),
     ("recall RUN --history what,else", "id or the title of a trained item, got 'what', 'else'"),
@@ -118,13 +120,15 @@ EARLY_ERRORS = [
     (f"{DIN} --interests 4 --steps 1", f"{DIN_SETTING} interests"),
     (f"{DIN} --sampler uniform --steps 1", f"{DIN_SETTING} sampler"),
     (f"{DIN} --normalise --steps 1", f"{DIN_SETTING} normalise"),
-    (f"{UNREAD} --split none", "split none: expected a number of steps, got no number; give"),
-    (
-        f"{UNREAD} --split none --preset recommended",
-        "expected a number of steps, got no number; give",
-    ),
+    (f"{UNREAD} --split none", NO_STEPS),
+    (f"{UNREAD} --split none --preset recommended", NO_STEPS),
+    (f"{UNREAD} --split none --model mind", NO_STEPS),
+    ("train --start-from RUN --split none", NO_STEPS),
     (f"{UNREAD} --split none --preset mind --steps 9 --patience 3", "patience: expected 0 with"),
+    (f"{UNREAD} --split none --model popularity --patience 1", "patience: expected 0 with"),
     ("train --steps-of RUN", "--steps-of: expected --split none with it, got no --split"),
+    ("train --steps-of RUN --split paper", "expected --split none with it, got --split paper"),
+    ("train --steps-of RUN --split none --preset mind", "expected no --preset with it, got mind"),
     ("train --start-from RUN --width 16", "settings of that run, width 8, got width 16; leave"),
     (
         "train --start-from RUN --preset recommended",
@@ -257,7 +261,10 @@ def test_wrong_input_is_one_line(cli, outcome, command, message):
     assert message in outcome(command, cli.error_line)
 
 
-@pytest.mark.rules("model-R39", "model-R47", "recall-R37", "recall-R48", "faults-R18", "faults-R22")
+@pytest.mark.rules(
+    "model-R39", "model-R47", "model-R51", "model-R53", "model-R55", "recall-R37", "recall-R48",
+    "faults-R18", "faults-R22",
+)  # fmt: skip
 @pytest.mark.parametrize(("command", "message"), nonempty(EARLY_ERRORS))
 def test_wrong_input_is_one_line_before_the_log_is_read(cli, outcome, unread_log, command, message):
     assert message in outcome(command, cli.error_line)

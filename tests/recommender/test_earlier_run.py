@@ -5,7 +5,7 @@ import pytest
 
 import mindref
 from mindref.data.protocols import EVALUATION_PROTOCOLS
-from mindref.errors import ConfigError, MindrefError, RunError
+from mindref.errors import ConfigError, RunError
 from mindref.models import registry
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.serving.served_model import ServedModel
@@ -116,37 +116,6 @@ def test_din_needs_a_recall_run_with_test_cases(everything):
     served = ServedModel.load(everything)
     with pytest.raises(RunError, match="--recall: expected a run with test cases, got one of the"):
         RerankTrainer(everything, served, DinConfig(**DIN_SMALL), None)
-
-
-FINISHED = "the finished run"
-"""In a table: the path of the run of the fixture `finished`."""
-NO_STEPS = "split none: expected a number of steps, got no number; give --steps N"
-
-
-@pytest.mark.rules("model-R51", "model-R53", "model-R55")
-@pytest.mark.parametrize(
-    ("changes", "options", "message"),
-    [
-        ({}, {"protocol": "none"}, NO_STEPS),
-        ({}, {"protocol": "none", "preset": "recommended"}, NO_STEPS),
-        ({"model": "mind"}, {"protocol": "none"}, NO_STEPS),
-        ({}, {"protocol": "none", "start_from": FINISHED}, NO_STEPS),
-        ({"steps": 5, "patience": 2}, {"protocol": "none", "preset": "mind"},
-         "patience: expected 0 with the split none, got 2"),
-        ({"model": "popularity", "patience": 1}, {"protocol": "none"}, "patience: expected 0 with"),
-        ({}, {"steps_of": FINISHED}, "--steps-of: expected --split none with it, got no --split;"),
-        ({}, {"steps_of": FINISHED, "protocol": "paper"}, "split none with it, got --split paper"),
-        ({}, {"steps_of": FINISHED, "protocol": "none", "preset": "recommended"},
-         "--steps-of: expected no --preset with it, got recommended"),
-        ({}, {"start_from": FINISHED, "preset": "mind"},
-         "--start-from: expected no --preset with it, got mind"),
-        ({"width": 9}, {"start_from": FINISHED}, "the settings of that run, width 8, got width 9"),
-    ],
-)  # fmt: skip
-def test_options_that_do_not_fit_together_are_an_error(finished, changes, options, message):
-    options = {name: finished if x == FINISHED else x for name, x in options.items()}
-    with pytest.raises(MindrefError, match=message):
-        plan(changes, **options)
 
 
 @pytest.mark.rules("model-R51")

@@ -11,7 +11,7 @@ import pytest
 from mindref import MIND
 from mindref.data.log import Ragged
 from mindref.data.readers.columns import Columns
-from mindref.errors import MindrefError, RunError
+from mindref.errors import RunError
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.source import Source, fingerprint
 from tests.runs import SMALL, SOURCE, loaded, write_shop
@@ -49,14 +49,6 @@ def test_arrays_and_tables_of_the_same_log_give_the_same_lists(table, expected):
     arrays = [np.array(x) for x in table.values()]
     assert recommended(MIND(**SMALL).fit(*arrays)) == expected
     assert recommended(MIND(**SMALL).fit(pl.DataFrame(table), time="time")) == expected
-
-
-def test_integer_ids_are_accepted_by_every_method():
-    users, items = np.repeat(np.arange(20), 6), np.tile(np.arange(100, 112), 10)
-    model = MIND(**{**SMALL, "metric": "hit_rate@3"}).fit(users, items)
-    assert model.recommend(user="7") == model.recommend(user=7)
-    assert model.recommend(np.array([100, 101])) == model.recommend(["100", "101"])
-    assert model.similar_items(100) == model.similar_items("100")
 
 
 def test_the_built_in_catalogue_is_there_without_any_data():
@@ -128,29 +120,6 @@ def test_all_that_training_sees_of_a_log_is_in_its_fingerprint():
     ]
     assert len({fingerprint(some) for some in [log, *others]}) == 1 + len(others)
     assert fingerprint(replace(log, titles=None)) == fingerprint(log), "titles are not trained on"
-
-
-def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it():
-    report = MIND(**SMALL).fit(loaded().log).report
-    assert sorted(report["metrics"]["test"]) == ["item_knn", "model", "popularity", "random"]
-    for estimate in report["metrics"]["test"]["model"].values():
-        assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1
-    assert report["cases"] == np.count_nonzero(loaded().log.interactions.lengths >= 3)
-    json.dumps(report, allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((3,), "data: expected a path, a DataFrame"),
-        ((None, [1]), "data: expected users beside the items, got none"),
-        (("nowhere.csv",), "nowhere.csv: expected a file or a folder, got nothing there"),
-        (([1, 2, 3], [1, 2, 3]), "a user with 3 interactions or more"),
-    ],
-)
-def test_data_that_cannot_be_used_is_an_error(arguments, message):
-    with pytest.raises(MindrefError, match=message):
-        MIND(**SMALL).fit(*arguments)
 
 
 def test_columns_of_a_table_or_a_file_are_named(tmp_path, table, expected):

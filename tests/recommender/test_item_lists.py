@@ -89,5 +89,6 @@ def test_an_allow_list_with_ids_needs_an_id_of_the_catalogue():
         check_allow_lists(ItemLists("only", **lists), ["a"])
     with pytest.raises(DataError, match=r"got 7 other ids: '0', '1', '2', '3', '4' \.\.\.; write"):
         check_allow_lists(ItemLists("only", by_user={"u": list("0123456")}), {"a": 0})
-    with pytest.raises(DataError, match="got 1 other id: 'x'; write"):
-        check_allow_lists(ItemLists("only", shared=["x", "x"]), ["a"])
+    for lists in ({"shared": ["x", "x"]}, {"by_request": [["x"], None]}):
+        with pytest.raises(DataError, match="got 1 other id: 'x'; write"):
+            check_allow_lists(ItemLists("only", **lists), ["a"])

@@ -39,34 +39,11 @@ def run(profiled_copy):
     return profiled_copy
 
 
-def test_recall_agrees_with_the_python_interface(run, monkeypatch):
-    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)  # 60 users in nine blocks
-    model, found = mindref.load(run), answers(run, n=5)
-    assert [answer.user for answer in found] == list(LOG.user_ids)
-    for answer in found[::13]:
-        alone = model.recommend(user=answer.user, n=5)
-        assert [x.item for x in answer.items] == [x.item for x in alone]
-    (answer,) = answers(run, history=HISTORY, n=9, exclude_seen=False)
-    assert answer.items == model.recommend(HISTORY, n=9, exclude_seen=False)
-
-
 def test_a_list_has_its_history_and_unknown_items(run):
     (answer,) = answers(run, history=[*HISTORY, "unheard of"], n=3)
     assert (answer.user, answer.length, answer.unknown) == ("", len(HISTORY), ["unheard of"])
     assert answer.interests == 3, "nine behaviours have floor(log2 9) interests"
     assert answer.recent == [LOG.titles[i] for i in range(7, 12)]
-
-
-def test_an_empty_history_is_answered_and_unknown_items_and_users_are_refused(run):
-    (answer,) = answers(run, history=[], n=4)
-    assert (answer.length, answer.interests, len(answer.items)) == (0, 1, 4)
-    with pytest.raises(DataError, match=r"--history: expected the id .*, got 'a', 'b'"):
-        answers(run, history=["a", "b"])
-    with pytest.raises(DataError, match=r"--user: expected one of the 60 users .*, got 'who'"):
-        answers(run, users=["who"])
-    (answer,) = answers(run, history=HISTORY, n=100_000)
-    servable = len(mindref.load(run).served.dense)
-    assert len(answer.items) == servable - len(HISTORY) < len(ITEMS) - len(HISTORY)
 
 
 @pytest.fixture

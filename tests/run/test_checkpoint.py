@@ -228,18 +228,9 @@ def test_swapped_content_is_detected(tmp_path, arrays, values):
         array_files.load_arrays(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("", "expected a run directory, got no config.json in it; name the folder that"),
-        ("nothing", "expected a run directory, got no config.json in it; name the folder that"),
-        ("log.csv", "log.csv: expected a folder, got a file; name the folder that contains"),
-    ],
-)
-def test_a_folder_without_a_run_and_a_file_are_errors(tmp_path, name, message):
-    (tmp_path / "log.csv").write_text("user,item\n")
-    with pytest.raises(RunError, match=message):
-        load(tmp_path / name)
+def test_a_file_is_no_run(copy):
+    with pytest.raises(RunError, match=r"config\.json: expected a folder, got a file; name the"):
+        load(copy / "config.json")
 
 
 @pytest.mark.rules("security-R3")

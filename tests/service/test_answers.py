@@ -136,13 +136,6 @@ def test_similar_items_are_those_of_the_python_interface(service, model):
     assert service.post({"n": 3}, "/similar")[0] == 422
 
 
-@pytest.mark.rules("serving-R10")
-def test_an_allow_list_without_a_known_item(service):
-    status, answer = service.post({"history": [], "only": ["x"]})
-    assert status == 422
-    assert "only: expected at least one item id of the catalogue" in answer["error"]
-
-
 def test_health_states_the_model(service, small_run):
     status, text = service.get("/health")
     facts = json.loads(text)
