@@ -135,8 +135,11 @@ class Validator:
             ranked, self.terms = choose_own_counts(vector_search, targets, model.config.temperature)
         else:
             ranked, _ = recommend_cases(model, self.evaluation_set, self.n, self.backend)
-        hit = metrics.hit_mask(ranked.items, targets)
-        relevant = metrics.count_distinct(targets)
+        return self.measure(metrics.hit_mask(ranked.items, targets))
+
+    def measure(self, hit: Bools) -> float:
+        """Return the metric of lists; hit (C, n): whether each of their items is a target."""
+        relevant = metrics.count_distinct(self.evaluation_set.cases.targets)
         return float(metrics.METRICS[self.kind](hit, relevant, self.n).mean())
 
     def choose_popularity(self, params: Any, terms: ScoreTerms) -> ScoreTerms:
@@ -150,7 +153,7 @@ class Validator:
             ranked, _ = recommend_cases(chosen, self.evaluation_set, self.n, self.backend)
             return metrics.hit_mask(ranked.items, self.evaluation_set.cases.targets)
 
-        return terms._replace(popularity=choose_popularity(find_hits))
+        return terms._replace(popularity=choose_popularity(find_hits, self.measure))
 
 
 def evaluate_lists(

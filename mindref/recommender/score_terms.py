@@ -59,14 +59,23 @@ def discounted_gains(is_hit: Bools) -> Array:
     return gains
 
 
-def choose_popularity(find_hits: Callable[[float], Bools]) -> float:
+def choose_popularity(
+    find_hits: Callable[[float], Bools], measure: Callable[[Bools], float]
+) -> float:
     """Return the exponent of popularity with the largest mean gain; 0 if no gain is certain.
 
-    find_hits: returns for an exponent whether each item of the lists (C, n) is a target. A gain is
-    certain if its mean over the cases is more than two standard errors above that of 0.
+    find_hits: returns for an exponent whether each item of the lists (C, n) is a target. measure:
+    returns the validation metric of hits, which must not fall. A gain is certain if its mean over
+    the cases is more than two standard errors above that of 0.
     """
-    without = discounted_gains(find_hits(0.0))
-    gains = [discounted_gains(find_hits(x)) - without for x in EXPONENTS]
-    best = int(np.argmax([x.mean() for x in gains]))  # mind_plus-R28: of equal gains, the first
-    error = gains[best].std() / np.sqrt(len(without))
-    return EXPONENTS[best] if gains[best].mean() > 2 * error else 0.0
+    hits = {x: find_hits(x) for x in (0.0, *EXPONENTS)}
+    gains = {
+        x: discounted_gains(hits[x]) - discounted_gains(hits[0.0])
+        for x in EXPONENTS
+        if measure(hits[x]) >= measure(hits[0.0])
+    }
+    # mind_plus-R28: of equal gains, the first
+    best = max(gains, key=lambda x: float(gains[x].mean()), default=0.0)
+    if not best or gains[best].mean() <= 2 * gains[best].std() / np.sqrt(len(gains[best])):
+        return 0.0
+    return best

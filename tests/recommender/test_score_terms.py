@@ -242,13 +242,18 @@ def test_the_exponent_with_the_largest_gain_is_chosen_only_if_the_gain_is_certai
         (dict.fromkeys(score_terms.EXPONENTS, uncertain), 0.0),  # 1.5 standard errors
         ({}, 0.0),
     ):
-        chosen = score_terms.choose_popularity(lambda x, found=found: found.get(x, without))
-        assert chosen == expected
+        find_hits = lambda x, found=found: found.get(x, without)  # noqa: E731
+        assert score_terms.choose_popularity(find_hits, lambda hit: 1.0) == expected
+    find_hits = {0.01: worse, 0.02: better}.get
+    falls = score_terms.choose_popularity(
+        lambda x: find_hits(x, without), lambda hit: 0.5 - (hit is better)
+    )
+    assert falls == 0.01, "the metric of the better one falls"
 
 
 @pytest.mark.rules("mind_plus-R27")
 def test_item_vectors_have_lengths_by_popularity_in_lists_and_exports(monkeypatch, tmp_path):
-    monkeypatch.setattr(score_terms, "choose_popularity", lambda find_hits: 0.5)
+    monkeypatch.setattr(score_terms, "choose_popularity", lambda find_hits, measure: 0.5)
     run = tmp_path / "run"
     made = Recommender(**SETTINGS).fit(repeating_log(), exclude_seen=True, run=run)
     assert made.report["score_terms"] == {"own_counts": 0.0, "decay": 1.0, "popularity": 0.5}
@@ -270,7 +275,7 @@ def test_item_vectors_have_lengths_by_popularity_in_lists_and_exports(monkeypatc
 
 @pytest.mark.rules("mind_plus-R28")
 def test_the_exponent_is_chosen_once_at_the_end_also_of_a_resumed_training(monkeypatch, tmp_path):
-    monkeypatch.setattr(score_terms, "choose_popularity", lambda find_hits: 0.5)
+    monkeypatch.setattr(score_terms, "choose_popularity", lambda find_hits, measure: 0.5)
     changes = {"model": "mind_plus", "popularity_term": True}
     run = trainer(tmp_path / "run", **changes).train().run
     stopped = trainer(tmp_path / "stopped", **changes).train(stop_after(5)).run
