@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -91,15 +90,12 @@ def check_python() -> Finding:
 
 def check_packages() -> Finding:
     """Return the versions of the required packages."""
-    lowest = {x.name: x.version.removeprefix(">=") for x in read_requirements() if not x.extra}
-    versions = {name: installed_version(name) for name in dict.fromkeys((*CORE, *lowest))}
-    missing = [name for name, version in versions.items() if version is None]
-    too_old = [
-        name
-        for name, version in versions.items()
-        if version and version_numbers(version) < version_numbers(lowest.get(name, ""))
-    ]
-    needed = [f"{x}>={lowest[x]}" if x in lowest else x for x in (*missing, *too_old)]
+    required = {x.name: x for x in read_requirements()}
+    versions = {name: installed_version(name) for name in dict.fromkeys((*CORE, *required))}
+    needed = [x for x in CORE if x not in required and versions[x] is None]
+    for name, x in required.items():
+        if not x.specifier.contains(versions[name] or "0", prereleases=True):
+            needed.append(f"{name}{x.specifier}")
     summary = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
     todo = install_libraries(*needed, upgrade=True) if needed else ""
     return Finding.of(summary, todo, versions, problem=bool(needed))
@@ -128,12 +124,6 @@ def installed_version(name: str) -> str | None:
     with suppress(metadata.PackageNotFoundError):
         return metadata.version(name) or "unknown"  # None: metadata without a version
     return None
-
-
-def version_numbers(version: str) -> list[int]:
-    """Return the leading numbers of a version."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    return [int(part) for part in match[0].split(".")] if match else []
 
 
 def check_processor() -> Finding:

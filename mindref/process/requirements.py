@@ -7,52 +7,46 @@ reader of the hint.
 
 from __future__ import annotations
 
-import re
-import sys
 from contextlib import suppress
 from importlib import metadata
-from typing import NamedTuple
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 UNPUBLISHED = ("mindref", "mindref-torch", "mindref-jax")
 """The distributions of this repository. They are installed from a checkout."""
-
-LINE = re.compile(r"([A-Za-z0-9._-]+)(\[[^]]*\])? *\(?([^;)]*)\)? *(?:;(.*))?")
-PYTHON_BELOW = re.compile(r"""python_version *< *["'](\d+)\.(\d+)["']""")
-OF_EXTRA = re.compile(r"""extra *== *["']([^"']+)["']""")
 
 COMPILED = {"annoy": "pip install annoy, which needs a C++ compiler on this Python"}
 """Extra -> how to install its library on a version of Python for which no wheel exists."""
 
 
-class Requirement(NamedTuple):
-    """A library that mindref needs, or that one of its extras needs."""
+def read_requirements(extra: str = "") -> list[Requirement]:
+    """Return the libraries that mindref, or one of its extras, needs on this Python.
 
-    name: str
-    version: str  # for example >=1.26
-    extra: str  # "" for a library that is always needed
+    The result is empty if mindref has no metadata.
+    """
+    from packaging.requirements import Requirement
 
-
-def read_requirements() -> list[Requirement]:
-    """Return the requirements that apply to this Python; [] if mindref has no metadata."""
     lines: list[str] = []
     with suppress(metadata.PackageNotFoundError):
         lines = metadata.requires("mindref") or []
-    requirements = []
-    for line in lines:
-        match = LINE.fullmatch(line)
-        if not match or match[1] in UNPUBLISHED:
-            continue
-        extra, below = OF_EXTRA.search(match[4] or ""), PYTHON_BELOW.search(match[4] or "")
-        if below is None or sys.version_info < (int(below[1]), int(below[2])):
-            requirements.append(Requirement(match[1], match[3].strip(), extra[1] if extra else ""))
-    return requirements
+
+    def applies(requirement: Requirement, extra: str) -> bool:
+        return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+    return [
+        x
+        for x in map(Requirement, lines)
+        if x.name not in UNPUBLISHED and applies(x, extra) and (not extra or not applies(x, ""))
+    ]
 
 
 def install_extra(extra: str, package: str = "mindref") -> str:
     """Return the command that installs the libraries of an extra of mindref or another package."""
     if package not in UNPUBLISHED:
         return f"pip install '{package}[{extra}]'"
-    libraries = [f"'{x.name}{x.version}'" for x in read_requirements() if x.extra == extra]
+    libraries = [f"'{x.name}{x.specifier}'" for x in read_requirements(extra)]
     if libraries:
         return f"pip install {' '.join(libraries)}"
     return COMPILED.get(extra, f"in a checkout of mindref: pip install '.[{extra}]'")

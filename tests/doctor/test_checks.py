@@ -35,7 +35,7 @@ def test_a_missing_or_old_package_is_a_problem(monkeypatch):
     fake_versions(monkeypatch, numpy="1.9.3", scipy=None, numba="10.0")
     finding = checks.check_packages()
     assert finding.state == "problem"
-    assert finding.todo == "pip install --upgrade 'scipy>=1.13' 'numpy>=2.0'"
+    assert finding.todo == "pip install --upgrade 'numpy>=2.0' 'scipy>=1.13'"
     assert finding.facts["scipy"] is None
 
 

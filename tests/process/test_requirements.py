@@ -74,11 +74,10 @@ def test_commands_to_install_are_made_in_one_module():
     [("", True), ('python_version < "3.1"', False), ("python_version<'4.0'", True)],
 )
 def test_a_requirement_of_another_python_is_left_out(marker, applies, monkeypatch):
-    line = f'annoy-mm==1.17.3; {marker} and extra == "annoy"'.replace("; and", ";")
+    line = f'annoy-mm==1.17.3; {marker} and extra == "annoy"'.replace(";  and", ";")
     monkeypatch.setattr(requirements.metadata, "requires", lambda _: ["numpy>=1.26", line])
-    found = requirements.read_requirements()
-    assert found[0] == ("numpy", ">=1.26", "")
-    assert (("annoy-mm", "==1.17.3", "annoy") in found) == applies
+    assert list(map(str, requirements.read_requirements())) == ["numpy>=1.26"]
+    assert len(requirements.read_requirements("annoy")) == applies
     command = requirements.install_extra("annoy")
     assert command.startswith("pip install 'annoy-mm==" if applies else "pip install annoy, which")
 
