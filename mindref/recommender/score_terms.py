@@ -62,20 +62,21 @@ def discounted_gains(is_hit: Bools) -> Array:
 def choose_popularity(
     find_hits: Callable[[float], Bools], measure: Callable[[Bools], float]
 ) -> float:
-    """Return the exponent of popularity with the largest mean gain; 0 if no gain is certain.
+    """Return the last exponent of popularity with a certain gain, before gains fall; or 0.
 
     find_hits: returns for an exponent whether each item of the lists (C, n) is a target. measure:
     returns the validation metric of hits, which must not fall. A gain is certain if its mean over
     the cases is more than two standard errors above that of 0.
     """
-    hits = {x: find_hits(x) for x in (0.0, *EXPONENTS)}
-    gains = {
-        x: discounted_gains(hits[x]) - discounted_gains(hits[0.0])
-        for x in EXPONENTS
-        if measure(hits[x]) >= measure(hits[0.0])
-    }
-    # mind_plus-R28: of equal gains, the first
-    best = max(gains, key=lambda x: float(gains[x].mean()), default=0.0)
-    if not best or gains[best].mean() <= 2 * gains[best].std() / np.sqrt(len(gains[best])):
-        return 0.0
-    return best
+    without = find_hits(0.0)
+    chosen, last_gain = 0.0, 0.0
+    for exponent in EXPONENTS:
+        hits = find_hits(exponent)
+        gains = discounted_gains(hits) - discounted_gains(without)
+        if gains.mean() <= last_gain:  # gains rise, then fall
+            break
+        last_gain = gains.mean()
+        is_certain = last_gain > 2 * gains.std() / np.sqrt(len(gains))
+        if is_certain and measure(hits) >= measure(without):
+            chosen = exponent
+    return chosen

@@ -232,23 +232,21 @@ def hits(*ranks, n=3):
 
 
 @pytest.mark.rules("mind_plus-R28")
-def test_the_exponent_with_the_largest_gain_is_chosen_only_if_the_gain_is_certain():
-    better, worse, without = hits(*[0] * 9, 1), hits(*[0] * 6, *[2] * 4), hits(*[1] * 10)
-    uncertain = hits(*[0] * 5, *[2] * 5)
-    for found, expected in (
-        ({0.01: worse, 0.02: better, 0.04: better}, 0.02),  # of equal gains, the first
-        # of the gains .37 of six cases and -.13 of four, the mean is 2.17 standard errors
-        ({0.16: worse}, 0.16),
-        (dict.fromkeys(score_terms.EXPONENTS, uncertain), 0.0),  # 1.5 standard errors
-        ({}, 0.0),
-    ):
-        find_hits = lambda x, found=found: found.get(x, without)  # noqa: E731
-        assert score_terms.choose_popularity(find_hits, lambda hit: 1.0) == expected
-    find_hits = {0.01: worse, 0.02: better}.get
-    falls = score_terms.choose_popularity(
-        lambda x: find_hits(x, without), lambda hit: 0.5 - (hit is better)
-    )
-    assert falls == 0.01, "the metric of the better one falls"
+def test_the_exponent_is_the_last_with_a_certain_gain_before_gains_fall():
+    without, small, large = hits(*[1] * 10), hits(*[0] * 6, *[2] * 4), hits(*[0] * 9, 1)
+    uncertain = hits(*[0] * 5, *[2] * 5)  # the mean gain is 1.5 standard errors; of small 2.2
+    worse = hits(*[2] * 10)
+
+    def choose(*rows, measure=lambda hit: 1.0):
+        lists = iter([without, *rows])
+        return score_terms.choose_popularity(lambda x: next(lists), measure)
+
+    assert choose(small, large, worse) == 0.02
+    assert choose(small, large, large) == 0.02, "of equal gains, the first"
+    assert choose(uncertain, small, uncertain) == 0.02
+    assert choose(uncertain, worse) == 0.0
+    assert choose(worse) == 0.0
+    assert choose(small, large, worse, measure=lambda hit: 0.5 - (hit is large)) == 0.01
 
 
 @pytest.mark.rules("mind_plus-R27")
