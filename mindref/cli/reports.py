@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from mindref.evaluation.metrics import Estimate
     from mindref.recommender.training.rerank_trainer import SectionReport
 
-NOT_PRINTED = ("model", "random")  # baselines-R20: baselines have a column each, except random
-
 
 def print_metrics(
     metrics: Mapping[str, Mapping[str, Estimate]], cases: int, which: str = "test"
 ) -> None:
-    """Print a row per metric: the model with 95 % intervals, and the baselines but random."""
-    model, baselines = metrics["model"], [name for name in metrics if name not in NOT_PRINTED]
+    """Print a row per metric: the model with 95 % intervals, and the baselines."""
+    model, baselines = metrics["model"], [name for name in metrics if name != "model"]
     rows = [
         (name, format_estimate(x), *(f"{metrics[y][name]['value']:.4f}" for y in baselines))
         for name, x in model.items()

@@ -80,7 +80,7 @@ def check_distinct(items: Ints) -> None:
     """Raise DataError for a list (C, n) that has an item twice; -1, padding, may repeat."""
     ordered = np.sort(items, axis=1)
     repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if repeated.any():  # metrics-R32
+    if repeated.any():  # metrics-R25
         case, position = np.argwhere(repeated)[0]
         got = f"item {ordered[case, position]} twice in the list of case {case}"
         raise DataError(say("evaluate", "lists of distinct items", got, "remove the second"))

@@ -1,7 +1,7 @@
 """Random scores: a uniformly random order of the catalogue for each history.
 
-Spec: specs/baselines.md. Unlike mindref.evaluation.baselines.random_top_n, the order depends only
-on history and seed. A saved model therefore returns the same list each time.
+Spec: specs/baselines.md. The order depends only on history and seed. A saved model therefore
+returns the same list each time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Baselines beside a model: fitted models with default settings, and warnings about them.
 
-Spec: specs/baselines.md, "Special cases"; specs/metrics.md, metrics-R24 and R25.
+Spec: specs/baselines.md, "Special cases"; specs/metrics.md, metrics-R24.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def baseline_warnings(
     names = [name for name in reports["model"].metrics if not name.startswith("coverage")]
     names.sort(key=lambda name: name != choice)  # the order of the others stays
     lines = []
-    for baseline in sorted(reports.keys() - {"model", "random", model}):
+    for baseline in sorted(reports.keys() - {"model", model}):
         pairs = [(x, reports["model"].metrics[x], reports[baseline].metrics[x]) for x in names]
         above = [pair for pair in pairs if pair[2]["value"] > pair[1]["high"]]  # baselines-R19
         if above:

@@ -20,7 +20,7 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.evaluation import LIST_LENGTHS, LONGEST, SEEN_TARGETS, metrics
-from mindref.evaluation.baselines import popularity_top_n, random_top_n
+from mindref.evaluation.baselines import popularity_top_n
 from mindref.evaluation.evaluate import (
     EvaluationReport,
     evaluate_top_n,
@@ -165,22 +165,18 @@ def evaluate_lists(
     """Return the reports of the model and of the baselines, and the lists of the model."""
     n, cases, seed = max(list_lengths), evaluation_set.cases, model.config.seed
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
-    num_items, num_cases = len(model.catalogue.rows), len(cases.users)
+    num_items = len(model.catalogue.rows)
     lists, train = {"model": ranked}, evaluation_set.train
     for name in ("item_knn",) if evaluation_set.exclude_seen else ("item_knn", "own_counts"):
         settings = Config.of("mind", {"model": name})  # baselines-R17 baselines-R24
         baseline = fit_baseline(settings, train, num_items, cases.histories.values)
         lists[name], _ = recommend_cases(baseline, evaluation_set, n)
-    # popularity and random number the servable items from 0
     servable = ServableItems.of(baseline.catalogue)
-    counts, num_servable = evaluation_set.counts[servable.ids], len(servable.ids)
     hidden = None if evaluation_set.hidden is None else servable.to_rows(evaluation_set.hidden)
-    chance = make_rng(seed, "baseline")
-    for name, ranked_rows in (
-        ("popularity", popularity_top_n(counts, num_cases, n=n, exclude=hidden)),
-        ("random", random_top_n(chance, num_servable, num_cases, n=n, exclude=hidden)),
-    ):
-        lists[name] = ranked_rows._replace(items=servable.to_ids(ranked_rows.items))
+    popular = popularity_top_n(
+        evaluation_set.counts[servable.ids], len(cases.users), n=n, exclude=hidden
+    )
+    lists["popularity"] = popular._replace(items=servable.to_ids(popular.items))
     reports = {}
     for name, top_n in lists.items():
         rng = make_rng(seed, "bootstrap")  # the same samples: they are comparable

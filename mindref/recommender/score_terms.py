@@ -73,7 +73,7 @@ def choose_popularity(
     for exponent in EXPONENTS:
         hits = find_hits(exponent)
         gains = discounted_gains(hits) - discounted_gains(without)
-        if gains.mean() <= last_gain:  # gains rise, then fall
+        if gains.mean() <= last_gain:  # mind_plus-R28
             break
         last_gain = gains.mean()
         is_certain = last_gain > 2 * gains.std() / np.sqrt(len(gains))

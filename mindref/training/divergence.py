@@ -28,7 +28,7 @@ class Diverged(MindrefError):
     ) -> None:
         """Format the message."""
         self.step, self.got = step, got
-        super().__init__(say(f"step {step}", "a finite loss", got, todo))
+        super().__init__(say(f"step {step}", "a finite loss", got, todo))  # optimiser-R15
 
 
 def has_finite_squares(gradient: Array | RowGradient) -> bool:

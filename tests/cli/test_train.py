@@ -70,7 +70,7 @@ def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path
     found = json.loads(result.out)
     assert "step 7/7" in result.err
     assert found == {"run": str(run), **kept_report(run)}
-    for name in ("model", "item_knn", "popularity", "random"):
+    for name in ("model", "item_knn", "popularity"):
         assert sorted(found["metrics"]["test"][name]["hit_rate@10"]) == ["high", "low", "value"]
     result = cli(*command, tmp_path / "quiet", "--quiet")
     assert "step" not in result.err

@@ -69,7 +69,7 @@ def test_invalid_cases_and_list_lengths_are_errors():
         judge(at=(1, 5))
 
 
-@pytest.mark.rules("metrics-R32")
+@pytest.mark.rules("metrics-R25")
 def test_a_list_with_an_item_twice_raises():
     cases = EvaluationCases(np.arange(2), Ragged.of([[1], [1]]), Ragged.of([[4], [5]]))
     settings = {"list_lengths": (1,), "rng": np.random.default_rng(0)}

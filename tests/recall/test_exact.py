@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
-from mindref.evaluation.baselines import random_top_n
 from mindref.kernels import top_n as kernels
 from mindref.recall import exact
 from mindref.recall.exact import rescore_candidates, search_top_n
@@ -199,7 +198,6 @@ def test_the_best_items_of_a_long_catalogue_are_found():
 def test_zero_cases_give_zero_lists():
     ranked = search_top_n(np.ones((0, 2, 3)), np.ones((0, 2), np.bool_), np.ones((4, 3)), n=2)
     assert [array.shape for array in ranked] == [(0, 2)] * 3
-    assert random_top_n(np.random.default_rng(0), 4, 0, n=2).items.shape == (0, 2)
 
 
 @pytest.mark.rules("recall-R9")

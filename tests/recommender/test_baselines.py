@@ -29,7 +29,7 @@ def test_a_row_of_a_report_is_the_model_of_that_name(exclude_seen):
     log = loaded().log
     rows = MIND(**SMALL, test_users=9).fit(log, exclude_seen=exclude_seen).report["metrics"]["test"]
     assert ("own_counts" in rows) != exclude_seen
-    for name in rows.keys() - {"model", "random"}:
+    for name in rows.keys() - {"model"}:
         made = Recommender(model=name, test_users=9).fit(log, exclude_seen=exclude_seen)
         found = made.report["metrics"]["test"]
         assert rows[name] == found["model"] == found[name]
@@ -69,7 +69,6 @@ def test_a_warning_names_baseline_command_and_the_metric_of_the_choice_first():
         "model": report(hit_rate=0.3, ndcg=0.2),
         "item_knn": report(hit_rate=0.41, ndcg=0.31, coverage=0.9),
         "popularity": report(hit_rate=0.4, ndcg=0.1),
-        "random": report(hit_rate=0.9, ndcg=0.9),
     }
 
     def lines(model="mind", choice="ndcg@10"):

@@ -95,7 +95,7 @@ def test_the_report_counts_untrained_items_and_their_targets_stay_cases(run):
     assert report["cases"] == len(targets)
     test = made.evaluation_set(made.prepared.split.test)
     reports, _ = evaluate_lists(made.model(), test, made.backend, [length])
-    for name in ("model", "item_knn", "popularity", "random"):
+    for name in ("model", "item_knn", "popularity"):
         metrics = reports[name].metrics
         assert metrics[f"hit_rate@{length}"]["value"] <= 1 - missed / len(targets)
         assert metrics[f"coverage@{length}"]["value"] == 1 - len(untrained) / length, name
