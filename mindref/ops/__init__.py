@@ -40,37 +40,14 @@ class Operator(Protocol):
 class Operators(Protocol):
     """The operators from which a model is composed: this package, or those of a backend."""
 
-    @property
-    def embedding(self) -> Operator:
-        """Vectors of items: weighted sums of table rows."""
-
-    @property
-    def softmax(self) -> Operator:
-        """Weights that sum to one."""
-
-    @property
-    def squash(self) -> Operator:
-        """Vectors with lengths below one."""
-
-    @property
-    def routing(self) -> Operator:
-        """Interest capsules of a user's behaviours."""
-
-    @property
-    def relu_layer(self) -> Operator:
-        """A linear layer, with or without ReLU."""
-
-    @property
-    def label_attention(self) -> Operator:
-        """A user vector for each target."""
-
-    @property
-    def sampled_softmax(self) -> Operator:
-        """The loss of user vectors."""
-
-    @property
-    def pooled_softmax(self) -> Operator:
-        """The loss of interests."""
+    embedding: Operator  # vectors of items: weighted sums of table rows
+    softmax: Operator  # weights that sum to one
+    squash: Operator  # vectors with lengths below one
+    routing: Operator  # interest capsules of a user's behaviours
+    relu_layer: Operator  # a linear layer, with or without ReLU
+    label_attention: Operator  # a user vector for each target
+    sampled_softmax: Operator  # the loss of user vectors
+    pooled_softmax: Operator  # the loss of interests
 
 
 REFERENCE = cast(Operators, sys.modules[__name__])
