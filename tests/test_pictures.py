@@ -70,7 +70,8 @@ def study_model():
 @cache
 def builtin_pair(user=None, **settings):
     """Return the training pair of a user, by default the default user, with changed settings."""
-    params, catalogue, config, _ = study_model().model
+    model = study_model().model
+    params, catalogue, config = model.params, model.catalogue, model.config
     row = choose_user(study_model()).user if user is None else user
     sampled = sample_pair(study_model(), row)
     return TrainingPair(params, sampled.batch, catalogue, replace(config, **settings))
@@ -276,7 +277,7 @@ USERS, DRAWS = 5, 6
 def score_batch():
     """Return a batch of the built-in model with one accidental hit, and p of its negatives."""
     study, users = study_model(), np.arange(USERS)
-    params, catalogue, config, _ = study.model
+    params, catalogue, config = study.model.params, study.model.catalogue, study.model.config
     behaviours, target = split_last(study, users)
     history, mask = pad_histories(behaviours, config.window)
     logits = serving_logits(config, len(study.item_ids), history)

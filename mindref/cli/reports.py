@@ -18,7 +18,8 @@ def print_metrics(
     metrics: Mapping[str, Mapping[str, Estimate]], cases: int, which: str = "test"
 ) -> None:
     """Print a row per metric: the model with 95 % intervals, and the baselines."""
-    model, baselines = metrics["model"], [name for name in metrics if name != "model"]
+    model = metrics["model"]
+    baselines = [name for name in metrics if name != "model"]  # baselines-R20
     rows = [
         (name, format_estimate(x), *(f"{metrics[y][name]['value']:.4f}" for y in baselines))
         for name, x in model.items()

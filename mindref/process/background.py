@@ -10,13 +10,15 @@ Importing this module does not import Numba.
 
 from __future__ import annotations
 
-import pickle
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
+
+import numpy as np
 
 from mindref.process.child import child_command
 from mindref.process.threads import cores_per_process
@@ -77,16 +79,17 @@ class BackgroundCompiler:
         if cache is None or file is None or name in self.requested:
             return
         self.requested.add(name)
-        types = tuple(map(function.typeof_pyval, arguments()))
+        given = arguments()
+        types = tuple(map(function.typeof_pyval, given))
         if cache._index_key(types, function.targetctx.codegen()) not in file._load_index():
             with suppress(OSError):  # no process could be started, or it has ended
-                self.send(function.__module__, function.__name__, types)
+                self.send([function.__module__, function.__name__, describe(given)])
                 self.pending.append(name)
         while self.then:
             self.then.pop()()
 
-    def send(self, *request: Any) -> None:
-        """Send module, name and types of a function to the process."""
+    def send(self, request: list[object]) -> None:
+        """Send module, name and described arguments of a function to the process."""
         self.process = self.process or subprocess.Popen(
             child_command(__name__),
             stdin=subprocess.PIPE,
@@ -94,7 +97,7 @@ class BackgroundCompiler:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches only the parent
         )
-        pickle.dump(request, self.process.stdin)
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
         self.process.stdin.flush()
 
     def wait(self, name: str) -> None:
@@ -113,13 +116,44 @@ class BackgroundCompiler:
                 self.process.communicate()
 
 
+def describe(x: Any) -> Any:
+    """Return a JSON value from which `example` makes a value of the same Numba type.
+
+    x: an array, a scalar, or a tuple or named tuple of them. Arrays are contiguous.
+    """
+    if isinstance(x, np.ndarray):
+        return {"dtype": x.dtype.str, "ndim": x.ndim, "writeable": x.flags.writeable}
+    if isinstance(x, np.generic):
+        return {"dtype": x.dtype.str}
+    if isinstance(x, tuple):
+        return {"class": [type(x).__module__, type(x).__name__], "values": list(map(describe, x))}
+    return x
+
+
+def example(description: Any) -> Any:
+    """Return a value of the Numba type that `describe` has described."""
+    if not isinstance(description, dict):
+        return description
+    if "class" in description:
+        module, name = description["class"]
+        values = map(example, description["values"])
+        kind = getattr(import_module(module), name)
+        return tuple(values) if kind is tuple else kind(*values)
+    if "ndim" not in description:
+        return np.dtype(description["dtype"]).type(0)
+    array = np.zeros((1,) * description["ndim"], description["dtype"])
+    array.flags.writeable = description["writeable"]
+    return array
+
+
 def main() -> None:
-    """Compile the functions that the parent sends, until it closes the stream; print a line each.
+    """Compile the functions that the parent sends, until it closes the stream; write a line each.
 
     An error ends the process. The parent then compiles the function, and shows the error.
     """
-    with suppress(EOFError):
-        while True:
-            module, name, types = pickle.load(sys.stdin.buffer)
-            getattr(import_module(module), name).compile(types)
-            print(name, flush=True)
+    for line in sys.stdin.buffer:
+        module, name, arguments = json.loads(line)
+        function = getattr(import_module(module), name)
+        function.compile(tuple(function.typeof_pyval(example(x)) for x in arguments["values"]))
+        sys.stdout.buffer.write(b"compiled\n")
+        sys.stdout.buffer.flush()

@@ -63,7 +63,8 @@ class Recorder(background.BackgroundCompiler):
     types: ClassVar[dict] = {}
 
     def request(self, function, arguments):
-        self.types[function] = tuple(map(function.typeof_pyval, arguments()))
+        sent = background.example(background.describe(arguments()))
+        self.types[function] = tuple(map(function.typeof_pyval, sent))
         super().request(function, arguments)
 
 

@@ -24,6 +24,8 @@ NOT_OBSERVED = {
     "mind_plus-R24": "the reference draws the factors of dropout",
     "mind_plus-R25": "the term is added to the scores in serving",
     "mind_plus-R26": "validation chooses the term",
+    "mind_plus-R27": "the lengths are applied in serving, to the vectors of any backend",
+    "mind_plus-R28": "validation chooses the exponent",
 }
 """Rule of specs/mind_plus.md that the suite cannot test -> reason."""
 
