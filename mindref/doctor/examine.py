@@ -28,11 +28,12 @@ CORE_PROBES = ("numpy", "numba", "kernels")
 
 def examine() -> list[Finding]:
     """Return the findings of all checks. A broken installation raises nothing."""
-    with ThreadPoolExecutor(max(2, usable_cores())) as pool:
+    pool = ThreadPoolExecutor(max(2, usable_cores()))
 
-        def start(title: str, *probe: str) -> Future[Finding]:
-            return pool.submit(capture_finding, title, partial(run_probe, LIMIT, *probe))
+    def start(title: str, *probe: str) -> Future[Finding]:
+        return pool.submit(capture_finding, title, partial(run_probe, LIMIT, *probe))
 
+    try:
         listed = start("registered", "registered")
         core = [start(probe, probe) for probe in CORE_PROBES]
         local = [capture_finding(name, check) for name, check in LOCAL_CHECKS.items()]
@@ -43,6 +44,8 @@ def examine() -> list[Finding]:
             for name in cast(Sequence[str], names.get(kind, ()))
         ]
         return [*local, *(future.result() for future in (*core, listed, *plugins))]
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C starts no further probe
 
 
 def run_probe(limit: float, probe: str, argument: str = "") -> Finding:

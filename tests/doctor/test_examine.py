@@ -1,6 +1,7 @@
 """A whole examination: broken parts, and probes that crash, hang, exit or print, stop nothing."""
 
 import sys
+import time
 
 import pytest
 
@@ -86,3 +87,21 @@ def test_a_library_that_cannot_be_imported_fails_the_probe_of_kernels(monkeypatc
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     with pytest.raises(ImportError, match=r"safetensors\.numpy"):
         probes.probe_kernels()
+
+
+def test_ctrl_c_starts_no_further_probe(monkeypatch):
+    started = []
+
+    def run_probe(limit, *probe):
+        started.append(probe)
+        time.sleep(0.5)  # longer than the cancellation of the queued probes
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(examine, "run_probe", run_probe)
+    monkeypatch.setattr(examine, "usable_cores", lambda: 1)
+    monkeypatch.setattr(examine, "LOCAL_CHECKS", {"python": interrupt})
+    with pytest.raises(KeyboardInterrupt):
+        examine.examine()
+    assert len(started) == 2, "two threads; the other probes were queued"
