@@ -66,10 +66,8 @@ class NumbaState(NamedTuple):
 @cache
 def compiled_operators() -> SimpleNamespace:
     """Return the modules of this package with the names of the operators of mindref.ops."""
-    from mindref.ops import FURTHER, OPS
-
-    stems = (*OPS, *FURTHER)
-    return SimpleNamespace(**{x: importlib.import_module(f"mindref.kernels.{x}") for x in stems})
+    modules = {x: importlib.import_module(f"mindref.kernels.{x}") for x in OPERATORS}
+    return SimpleNamespace(**modules)
 
 
 def make_step(

@@ -29,9 +29,8 @@ from mindref.training.engine import (
 )
 from tests.backends.runs import check_run_of_preset
 from tests.kernels.cases import large_world, largest_finite
-from tests.kernels.test_pooled_softmax import invalid_calls, special_calls
 from tests.models.worlds import World, lively, plus_world
-from tests.ops.loss_cases import NAMES, Case, fixed_case
+from tests.ops.loss_cases import NAMES, Case, fixed_case, invalid_calls, special_calls
 
 LABEL, POOLED = {"attention": "label"}, {"attention": "pooled"}
 LOSSES: list[dict[str, Any]] = [LABEL, {**LABEL, "power": 3.0}, {"attention": "mean"}, POOLED]

@@ -5,6 +5,8 @@ Sampled softmax is the loss of the first interest of a case; it has no sharpness
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,3 +120,45 @@ def fixed_case(seed: int = 0) -> Case:
     active = read_only(np.arange(4) < np.array([[4], [2], [1]]))
     vectors = normal(rng, 3, 5), normal(rng, 5, 5)
     return Case(normal(rng, 3, 4, 5), active, *vectors, *ids, normal(rng, 3), normal(rng, 5))
+
+
+def special_calls() -> Iterator[tuple[Case, dict[str, Any]]]:
+    """Yield calls with equal, inactive, huge and non-finite interests, and with few negatives."""
+    case = fixed_case()
+    equal = case.interests.copy()
+    equal[0, 3] = equal[0, 1]  # they share the weight, or the first has it
+    equal[0, [0, 2]] = -10 * equal[0, 1]
+    scaled = [scale * case.interests for scale in (0.0, 1e-200, 1.0, 20.0, 1e4, 1e150)]
+    for interests in (equal, *scaled):
+        yield case._replace(interests=interests), {}
+    for garbage in (np.nan, np.inf):
+        not_read = np.where(case.active[..., None], case.interests, garbage)
+        for normalise in (False, True):
+            yield case._replace(interests=not_read), {"normalise": normalise}
+    for ids in ([], [1], [1, 1]):  # none, or only hits of the first user
+        few = case.first_negatives(len(ids))
+        yield few._replace(negative_ids=np.array(ids, np.int64)), {}
+    places = [("interests", (0, 2, 1)), ("target", (0, 3)), ("negatives", (2, 3))]
+    for (name, index), bad in product([*places, ("negatives", (0, 3))], (np.inf, -np.inf, np.nan)):
+        x = getattr(case, name).copy()
+        x[index] = bad
+        yield case._replace(**{name: x}), {}
+    interests, ids, zero = np.array([[[1e200], [1e-200]]]), np.array([1, 2]), np.zeros(1)
+    for target, negative in ((1e-200, -1e200), (-1e200, 1e-200)):  # an infinity of weight zero
+        items = np.array([[target]]), np.array([[negative]]), ids[:1], ids[1:], zero, zero
+        yield Case(interests, np.ones((1, 2), bool), *items), {}
+
+
+def invalid_calls() -> list[tuple[Case, dict[str, Any]]]:
+    """Return calls with one invalid argument each."""
+    case, fits = fixed_case(), {"sharpness": 1.0}
+    return [
+        (case._replace(target=case.target[:2]), fits),
+        (case._replace(target=case.target.astype("float32")), fits),
+        (case._replace(active=case.active.astype(float)), fits),
+        (case._replace(active=case.active & False), fits),
+        (case._replace(negative_log_expected=np.full(5, -np.inf)), fits),
+        (case.first_users(0), fits),
+        (case, {"sharpness": -1.0}),
+        (case, {"sharpness": 1.0, "temperature": 0.0}),
+    ]
