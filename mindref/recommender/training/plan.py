@@ -54,7 +54,7 @@ class TrainingPlan:
     config: Config
     source: Source
     protocol: str
-    exclude_seen: bool | None = True  # None: as the log suggests, data-R99
+    exclude_seen: bool | None = None  # None: as the log suggests, data-R99
     start: WarmStart | None = None
     run: Path | None = None  # run directory to create; None: results stay in memory
     device: str = "cpu"
