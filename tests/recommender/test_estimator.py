@@ -123,7 +123,7 @@ def test_a_preset_replaces_the_settings_of_a_loaded_run(tmp_path):
 @pytest.mark.rules("model-R55")
 def test_a_start_gives_its_settings_to_one_training_only():
     settings = {**SMALL, "backend": "numpy"}
-    starts = [MIND(temperature=0.2, **settings).fit(users=60)]
+    starts = [MIND(temperature=0.2, **settings).fit(users=60, exclude_seen=False)]
     starts.append(Recommender("recommended", **settings).fit(users=60))
     model = MIND(steps="2", backend="numpy")
     for start in starts:
@@ -131,6 +131,7 @@ def test_a_start_gives_its_settings_to_one_training_only():
         expected = (start.config.model, start.config.temperature, 2)
         assert (model.config.model, model.config.temperature, model.config.steps) == expected
         assert model.config == model.served.model.config
+        assert model.report["exclude_seen"] == start.report["exclude_seen"]
         assert model.get_params() == {"preset": "mind", "steps": "2", "backend": "numpy"}
         assert repr(model) == "MIND(steps=2, backend='numpy')"
     with pytest.raises(ConfigError, match="targets that are held out from its training"):
