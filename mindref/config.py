@@ -231,21 +231,9 @@ class Config:
         if self.head == "none" and (self.contexts or self.user_features):  # mind_plus-R13
             expected = "layers or residual, which use contexts and user features"
             raise ConfigError(say("head", expected, "none"))
-        self.check_values()
-
-    def check_values(self) -> None:
-        """Raise ConfigError for a value of a common setting that the family does not allow."""
-        for setting in dataclasses.fields(self):
-            name, value = setting.name, getattr(self, setting.name)
-            if not registry.allows_value(self.model, name, value):
-                families = " or ".join(registry.families_allowing(name, value))
-                common = [
-                    x
-                    for x in setting.metadata["options"]
-                    if not registry.families_allowing(name, x)
-                ]
-                expected = f"{' or '.join(common)}, or --model {families}"
-                raise ConfigError(say(name, expected, value))
+        if self.attention == "pooled" and not registry.uses_setting(self.model, "sharpness"):
+            expected = f"label or mean, or --model {registry.families_using('sharpness')[0]}"
+            raise ConfigError(say("attention", expected, "pooled"))
 
     @classmethod
     @check_arguments

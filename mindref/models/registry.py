@@ -18,7 +18,6 @@ class FamilyEntry(NamedTuple):
     summary: str
     module: str  # in mindref.models; its constant FAMILY is the family object
     settings: tuple[str, ...] = ()  # fields of Config that only the families that list them use
-    values: Mapping[str, tuple[str, ...]] = {}  # values of a common setting, likewise
     defaults: Mapping[str, object] = {}  # of settings, where they are not those of Config
     reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
@@ -53,7 +52,6 @@ ENTRIES = (
             "popularity_term",
             "initial_matrices",
         ),
-        {"attention": ("pooled",)},
     ),
     FamilyEntry(
         "youtube_dnn",
@@ -108,21 +106,10 @@ def families_using(setting: str) -> tuple[str, ...]:
     return tuple(entry.name for entry in ENTRIES if setting in entry.settings)
 
 
-def families_allowing(setting: str, value: object) -> tuple[str, ...]:
-    """Return the families that list a value of a common setting; () if every family allows it."""
-    return tuple(entry.name for entry in ENTRIES if value in entry.values.get(setting, ()))
-
-
 def family_defaults(model: object) -> Mapping[str, object]:
     """Return the defaults of settings that a named family changes; {} for an unknown name."""
     entries = [entry.defaults for entry in ENTRIES if entry.name == model]  # baselines-R17
     return entries[0] if entries else {}
-
-
-def allows_value(model: str, setting: str, value: object) -> bool:
-    """Return whether a family allows a value of a common setting."""
-    families = families_allowing(setting, value)
-    return not families or model in families
 
 
 def uses_setting(model: str, setting: str) -> bool:

@@ -11,7 +11,7 @@ from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.models.family import family_of
 from mindref.models.parameters import copy_params, flatten
-from mindref.models.registry import families_allowing, families_using
+from mindref.models.registry import families_using
 from mindref.recommender import evaluate_run
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_best, load_state
@@ -175,7 +175,7 @@ OTHERS = [
 
 def base_of(name, value):
     """Return a family that knows a value of a setting: MIND, unless only others do."""
-    families = families_allowing(name, value) or families_using(name)
+    families = families_using("sharpness" if value == "pooled" else name)
     return {"model": families[0]} if families else {}
 
 
