@@ -79,11 +79,11 @@ class BackgroundCompiler:
         if cache is None or file is None or name in self.requested:
             return
         self.requested.add(name)
-        given = arguments()
-        types = tuple(map(function.typeof_pyval, given))
+        values = arguments()
+        types = tuple(map(function.typeof_pyval, values))
         if cache._index_key(types, function.targetctx.codegen()) not in file._load_index():
             with suppress(OSError):  # no process could be started, or it has ended
-                self.send([function.__module__, function.__name__, describe(given)])
+                self.send([function.__module__, function.__name__, describe(values)])
                 self.pending.append(name)
         while self.then:
             self.then.pop()()
