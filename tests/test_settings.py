@@ -158,7 +158,7 @@ def in_popularity(plain: Trainer, changed: Trainer) -> None:
     """Check that the exponent of popularity is chosen for the best parameters."""
     for made, expected in ((plain, 0.0), (changed, 0.5)):
         made.validator.choose_popularity = lambda params, terms: terms._replace(popularity=0.5)
-        made.choose_last_terms()
+        made.choose_terms()
         assert made.terms.popularity == expected
 
 

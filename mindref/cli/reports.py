@@ -99,7 +99,8 @@ def terms_lines(terms: Mapping[str, float]) -> list[str]:
         weight, decay = f"{terms['own_counts']:.3g}", f"{terms['decay']:g}"
         lines += [f"scores include {weight} times the user's own counts, with decay {decay}"]
     if terms.get("popularity"):
-        lines += [f"item vectors are longer by popularity to the power of {terms['popularity']:g}"]
+        power = f"to the power of {terms['popularity']:g}"
+        lines += [f"item vectors are multiplied by their relative popularity {power}"]
     return lines
 
 

@@ -20,8 +20,8 @@ from mindref.process.requirements import INSTALL_MINDREF, install_libraries, rea
 from mindref.process.threads import BLAS_THREAD_VARIABLES, check_thread_variables, usable_cores
 
 BUG = "this is a bug in mindref doctor: please report it"
-CORE = ("numpy", "scipy", "numba", "llvmlite")
-"""Packages that are named first; llvmlite is a requirement of numba."""
+CORE = ("numpy", "scipy", "numba", "llvmlite", "packaging")
+"""Packages that are named first: llvmlite is needed by numba, packaging by this check."""
 
 MINDREF_VARIABLES = (
     "MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK", "MINDREF_KEY",

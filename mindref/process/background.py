@@ -16,12 +16,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from threading import Timer
 from typing import Any
 
 import numpy as np
 
 from mindref.process.child import child_command
 from mindref.process.threads import cores_per_process
+
+LIMIT = 120.0  # seconds for one function
 
 current: list[BackgroundCompiler] = []
 """The compiler of the innermost `compile_in_background`; empty outside."""
@@ -82,7 +85,7 @@ class BackgroundCompiler:
         values = arguments()
         types = tuple(map(function.typeof_pyval, values))
         if cache._index_key(types, function.targetctx.codegen()) not in file._load_index():
-            with suppress(OSError):  # no process could be started, or it has ended
+            with suppress(OSError, ValueError):  # no process could be started, or it has ended
                 self.send([function.__module__, function.__name__, describe(values)])
                 self.pending.append(name)
         while self.then:
@@ -101,9 +104,20 @@ class BackgroundCompiler:
         self.process.stdin.flush()
 
     def wait(self, name: str) -> None:
-        """Wait until the process has compiled a function that is pending, or has ended."""
+        """Wait until the process has compiled a function that is pending, or has ended.
+
+        A process that takes longer than LIMIT seconds is killed.
+        """
         while name in self.pending:
-            if self.process.stdout.readline():
+            timer = Timer(LIMIT, self.process.kill)
+            timer.start()
+            try:
+                line = self.process.stdout.readline()
+            except ValueError:  # another thread has closed the stream
+                line = b""
+            finally:
+                timer.cancel()
+            if line:
                 self.pending.pop(0)
             else:
                 self.pending.clear()

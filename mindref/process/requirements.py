@@ -7,7 +7,6 @@ reader of the hint.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -24,13 +23,14 @@ COMPILED = {"annoy": "pip install annoy, which needs a C++ compiler on this Pyth
 def read_requirements(extra: str = "") -> list[Requirement]:
     """Return the libraries that mindref, or one of its extras, needs on this Python.
 
-    The result is empty if mindref has no metadata.
+    The result is empty if mindref has no metadata, or if packaging is missing.
     """
-    from packaging.requirements import Requirement
+    try:
+        from packaging.requirements import Requirement
 
-    lines: list[str] = []
-    with suppress(metadata.PackageNotFoundError):
         lines = metadata.requires("mindref") or []
+    except (metadata.PackageNotFoundError, ImportError):
+        return []
 
     def applies(requirement: Requirement, extra: str) -> bool:
         return requirement.marker is None or requirement.marker.evaluate({"extra": extra})

@@ -7,7 +7,7 @@ callbacks          objects that receive the events of a training, and may end it
 trackers           TensorBoard and other experiment trackers
 training           from a log to a run directory: plan, start, steps, report
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
-baselines          item_knn, popularity and random beside a model
+baselines          item_knn, own_counts and popularity beside a model
 held_out           whether the evaluation cases of a run are held out
 serving            from a trained model to lists: of histories, of users, of similar items
 export             a trained model as files for serving without mindref

@@ -112,6 +112,7 @@ class TrainingEvents:
         self.raise_error(trainer)
         if self.ended_by_callback and not is_finished:
             trainer.stopped_by = STOPPED
+            trainer.choose_terms()
         return is_finished or self.ended_by_callback
 
     def end(self, report: dict[str, object] | None) -> None:

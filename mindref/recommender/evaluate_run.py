@@ -143,7 +143,7 @@ class Validator:
         return float(metrics.METRICS[self.kind](hit, relevant, self.n).mean())
 
     def choose_popularity(self, params: Any, terms: ScoreTerms) -> ScoreTerms:
-        """Return the terms with the exponent of popularity that has the largest gain."""
+        """Return the terms with the exponent of popularity for these parameters."""
         from mindref.recommender.score_terms import choose_popularity
 
         model, counts = self.model._replace(params=params), self.evaluation_set.counts
@@ -227,9 +227,12 @@ def evaluate_model(
             SEEN_TARGETS: model_report.seen_targets,
         },
     }
-    if model.terms != NO_TERMS:
-        report["score_terms"] = model.terms._asdict()
-    return report, ranked
+    return report | describe_terms(model.terms), ranked
+
+
+def describe_terms(terms: ScoreTerms) -> dict[str, Any]:
+    """Return the entry of a report about the terms of the score, if there are any."""
+    return {} if terms == NO_TERMS else {"score_terms": terms._asdict()}
 
 
 def true_interest_labels(

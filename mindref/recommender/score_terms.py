@@ -23,8 +23,11 @@ WEIGHTS = (2.0, 8.0, 32.0)
 
 DECAYS = (1.0, 0.95)
 
-EXPONENTS = (0.01, 0.02, 0.04, 0.08, 0.16)
+EXPONENTS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Of popularity."""
+
+MIN_CASES = 100
+"""Fewer validation cases choose no exponent of popularity."""
 
 
 def choose_own_counts(
@@ -62,21 +65,22 @@ def discounted_gains(is_hit: Bools) -> Array:
 def choose_popularity(
     find_hits: Callable[[float], Bools], measure: Callable[[Bools], float]
 ) -> float:
-    """Return the last exponent of popularity with a certain gain, before gains fall; or 0.
+    """Return the exponent of popularity with the largest certain gain, or 0.
 
     find_hits: returns for an exponent whether each item of the lists (C, n) is a target. measure:
-    returns the validation metric of hits, which must not fall. A gain is certain if its mean over
-    the cases is more than two standard errors above that of 0.
+    returns the validation metric of hits. A gain, the difference from exponent 0, is certain if its
+    mean is more than two standard errors, and the metric does not fall.
     """
     without = find_hits(0.0)
-    chosen, last_gain = 0.0, 0.0
+    if len(without) < MIN_CASES:
+        return 0.0
+    chosen, largest = 0.0, 0.0
     for exponent in EXPONENTS:
         hits = find_hits(exponent)
         gains = discounted_gains(hits) - discounted_gains(without)
-        if gains.mean() <= last_gain:  # mind_plus-R28
+        mean, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+        if mean > max(largest, 2 * error) and measure(hits) >= measure(without):
+            chosen, largest = exponent, mean
+        if mean + error < largest:  # mind_plus-R28: larger exponents gain less
             break
-        last_gain = gains.mean()
-        is_certain = last_gain > 2 * gains.std() / np.sqrt(len(gains))
-        if is_certain and measure(hits) >= measure(without):
-            chosen = exponent
     return chosen

@@ -54,7 +54,7 @@ from mindref.training import optimiser
 from mindref.training.loop import TrainingState, Validation
 
 TERMS = "score_terms"
-"""Array of a model file: weight and decay of the term of own counts."""
+"""Array of a model file: the numbers of `ScoreTerms`."""
 
 ANEW = "train anew in another folder"
 CHOOSE_OUT = "choose another --out, or go on with --resume"
@@ -99,7 +99,9 @@ class StoredModel(NamedTuple):
 
 def read_terms(numbers: Array) -> ScoreTerms:
     """Return the terms of an array of a file. Raises InvalidValue or ValueError."""
-    terms = ScoreTerms(*map(float, numbers))
+    if numbers.shape != (len(NO_TERMS),) or numbers.dtype != np.float64:
+        raise ValueError(f"{TERMS}: expected float64 ({len(NO_TERMS)},)")
+    terms = ScoreTerms(*numbers.tolist())
     check_json(terms._asdict(), metadata.TermFacts, TERMS)
     return terms
 

@@ -45,9 +45,9 @@ def check_finite_state(params: Mapping[str, Array], moments: optimiser.State) ->
     first = {f"first moment of {name}": x for name, x in moments.first.items()}
     second = {f"second moment of {name}": x for name, x in moments.second.items()}
     tables = {**params, **first, **second}
-    lost = [name for name, x in tables.items() if not np.isfinite(x).all()]
-    if lost:  # optimiser-R16
-        raise Diverged(moments.step, f"values that are not finite: {', '.join(lost)}")
+    broken = [name for name, x in tables.items() if not np.isfinite(x).all()]
+    if broken:  # optimiser-R16
+        raise Diverged(moments.step, f"values that are not finite: {', '.join(broken)}")
 
 
 def add_advice(error: Diverged, run: Path | None, saved_step: int) -> Diverged:

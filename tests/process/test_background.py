@@ -10,36 +10,51 @@ from mindref.process import background
 from tests.kernels.cases import run_python
 
 SMALL = {"steps": 2, "evaluate_every": 2, "batch": 16, "negatives": 16, "metric": "hit_rate@10"}
-ONE = "from mindref.kernels._jit import jit\n@jit\ndef one(x):\n    return x + 1\n"
+MODULE = """
+from mindref.kernels._jit import jit
+@jit
+def one(x):
+    return x + 1
+@jit
+def two(x):
+    return x + 2
+"""
 PROGRAM = """
 import numpy as np
 from mindref.process import background
-from one import one
-compiler = background.BackgroundCompiler(then=lambda: None)
-background.current.append(compiler)
-background.request(one, lambda: (np.float64(1),))
-print(one(np.float64(1)), sum(one.stats.cache_hits.values()), compiler.process is not None)
-compiler.close()
+background.cores_per_process = lambda: 2
+x = np.float64(1)
+arguments = lambda: (x,)
+from functions import one, two
+with background.compile_in_background(then=lambda: background.request(two, arguments)):
+    (compiler,) = background.current or [background.BackgroundCompiler(print)]
+    for _ in range(2):
+        background.request(one, arguments)
+    results = two(x), one(x)
+process = compiler.process
+print(*results, *(sum(f.stats.cache_hits.values()) for f in (two, one)), process is not None)
+assert background.current == []
+assert process is None or process.poll() is not None
 """
 
 
 @pytest.fixture
 def run_program(tmp_path):
-    """A function that runs PROGRAM with the lines `change` after the imports; returns its words."""
-    (tmp_path / "one.py").write_text(ONE)
+    """A function that runs PROGRAM with the line `change` before the block; returns its words."""
+    (tmp_path / "functions.py").write_text(MODULE)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path}
 
     def run(change="", **env):
-        code = PROGRAM.replace("compiler =", f"{change}\ncompiler =", 1)
+        code = PROGRAM.replace("with ", f"{change}\nwith ", 1)
         return run_python("-c", code, folder=tmp_path, **cache, **env).stdout.split()
 
     return run
 
 
 def test_a_second_process_writes_to_the_cache_and_starts_only_if_code_is_missing(run_program):
-    assert run_program() == ["2.0", "1", "True"], "loaded, although the cache was empty"
-    assert run_program() == ["2.0", "1", "False"], "in the cache already"
+    assert run_program() == ["3.0", "2.0", "1", "1", "True"], "loaded, but the cache was empty"
+    assert run_program() == ["3.0", "2.0", "1", "1", "False"], "in the cache already"
 
 
 @pytest.mark.parametrize(
@@ -47,14 +62,16 @@ def test_a_second_process_writes_to_the_cache_and_starts_only_if_code_is_missing
     [
         "background.child_command = lambda module: ['false']",
         "background.child_command = lambda module: ['no such program']",
+        "background.LIMIT = 0.1; background.child_command = lambda module: ['sleep', '600']",
+        "background.cores_per_process = lambda: 1",
     ],
 )
-def test_a_function_is_compiled_here_if_the_second_process_fails(change, run_program):
-    assert run_program(change)[:2] == ["2.0", "0"]
+def test_functions_are_compiled_here_if_there_is_no_second_process_or_it_fails(change, run_program):
+    assert run_program(change)[:4] == ["3.0", "2.0", "0", "0"]
 
 
 def test_without_a_cache_no_process_starts(run_program):
-    assert run_program(MINDREF_NUMBA_CACHE="0") == ["2.0", "0", "False"]
+    assert run_program(MINDREF_NUMBA_CACHE="0") == ["3.0", "2.0", "0", "0", "False"]
 
 
 class Recorder(background.BackgroundCompiler):

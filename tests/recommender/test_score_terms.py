@@ -2,11 +2,13 @@
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mindref.backend import load_backend
+from mindref.cli.reports import terms_lines
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.data.splits import EvaluationCases
@@ -126,17 +128,23 @@ def test_the_score_is_that_of_the_vectors_and_the_weighted_count_of_the_whole_hi
         assert ranked[item] == pytest.approx(product + weight * count, rel=1e-5)
 
 
-@pytest.mark.rules("mind_plus-R26")
-def test_the_metric_is_that_of_lists_with_the_chosen_term(fitted):
-    served = fitted.served
-    log, model = served.log, served.model._replace(terms=NO_TERMS, item_lengths=None)
+def evaluation_set(log):
+    """Return the last two interactions of forty users as targets."""
     users = np.arange(1, 41)
     rows = log.interactions.take(users)
     every, cut, end = np.arange(40), np.full(40, 12), np.full(40, 14)
     cases = EvaluationCases(users, rows.slice(every, 0 * cut, cut), rows.slice(every, cut, end))
-    evaluated = EvaluationSet(
-        cases, np.zeros((40, 0), np.int64), np.ones(41), log.interactions, exclude_seen=False
+    counts = np.bincount(log.interactions.values, minlength=41)
+    return EvaluationSet(
+        cases, np.zeros((40, 0), np.int64), counts, log.interactions, exclude_seen=False
     )
+
+
+@pytest.mark.rules("mind_plus-R26")
+def test_the_metric_is_that_of_lists_with_the_chosen_term(fitted):
+    served = fitted.served
+    model = served.model._replace(terms=NO_TERMS, item_lengths=None)
+    evaluated = evaluation_set(served.log)
     backend, settings = load_backend("numpy"), model.config.to_dict()
 
     def validated(term, changes):
@@ -166,12 +174,13 @@ def test_the_model_has_the_term_of_the_best_validation(tmp_path):
 @pytest.mark.parametrize("source", ["steps_of", "start_from"])
 def test_a_training_on_everything_has_the_term_of_the_earlier_run(fitted, tmp_path, source):
     fitted.save(tmp_path / "run")
-    terms, log = fitted.served.model.terms, LoadedLog(fitted.served.log)
+    set_terms(tmp_path / "run", [2.0, 0.9, 0.04])
+    terms, log = ScoreTerms(2.0, 0.9, 0.04), LoadedLog(fitted.served.log)
     changes = {} if source == "steps_of" else {"steps": 40}
 
-    def plan(**given):
+    def plan(settings=None, **given):
         options = {"protocol": "none", "exclude_seen": None, source: tmp_path / "run"} | given
-        return plan_training(None, changes, None, {}, **options)
+        return plan_training(None, changes | (settings or {}), None, {}, **options)
 
     made = Trainer(replace(plan(), run=tmp_path / "new"), log)
     made.create()
@@ -179,13 +188,18 @@ def test_a_training_on_everything_has_the_term_of_the_earlier_run(fitted, tmp_pa
     resumed = resume_run(tmp_path / "new").train()
     assert checkpoint.load_best(tmp_path / "new").terms == resumed.terms == terms
     assert made.warnings == []
-    assert Trainer(plan(exclude_seen=True), log).terms.own_counts == 0
+    assert resumed.evaluate()["score_terms"] == terms._asdict()
+    assert Trainer(plan(exclude_seen=True), log).terms == ScoreTerms(popularity=0.04)
+    without = {"own_counts": ScoreTerms(popularity=0.04), "popularity": ScoreTerms(2.0, 0.9)}
+    for name, value in without.items():
+        assert Trainer(plan({f"{name}_term": False}), log).terms == value
 
 
 def test_without_validation_and_an_earlier_run_a_warning_says_that_no_term_is_chosen():
     made = Recommender(**SETTINGS).fit(repeating_log(), split="none", exclude_seen=False)
     assert made.served.model.terms == NO_TERMS
-    assert "no term of the user's own counts: without validation" in made.report["warnings"][0]
+    expected = "no term of the user's own counts and no term of popularity: without validation"
+    assert expected in made.report["warnings"][0]
 
 
 @pytest.mark.rules("serving-R4")
@@ -202,13 +216,19 @@ def test_a_later_report_names_the_term(fitted):
     assert fitted.evaluate()["score_terms"] == fitted.report["score_terms"]
 
 
-@pytest.mark.parametrize("numbers", [[-1, 1, 0], [1, 1.5, 0], [np.nan, 1, 0], [1, 0, 0], [1, 1, 2]])
+def set_terms(run, numbers):
+    """Replace the terms of a run."""
+    arrays, words = array_files.load_arrays(run / array_files.MODEL)
+    arrays[checkpoint.TERMS] = np.array(numbers, np.float64)
+    array_files.save_arrays(run / array_files.MODEL, arrays, words)
+
+
+@pytest.mark.parametrize(
+    "numbers", [[], [1, 1], [-1, 1, 0], [1, 1.5, 0], [np.nan, 1, 0], [1, 0, 0], [1, 1, 2]]
+)
 def test_a_damaged_term_is_an_error(fitted, tmp_path, numbers):
     fitted.save(tmp_path / "run")
-    path = tmp_path / "run" / array_files.MODEL
-    arrays, words = array_files.load_arrays(path)
-    arrays[checkpoint.TERMS] = np.array(numbers, np.float64)
-    array_files.save_arrays(path, arrays, words)
+    set_terms(tmp_path / "run", numbers)
     with pytest.raises(RunError, match="score_terms"):
         checkpoint.load_best(tmp_path / "run")
 
@@ -232,21 +252,55 @@ def hits(*ranks, n=3):
 
 
 @pytest.mark.rules("mind_plus-R28")
-def test_the_exponent_is_the_last_with_a_certain_gain_before_gains_fall():
-    without, small, large = hits(*[1] * 10), hits(*[0] * 6, *[2] * 4), hits(*[0] * 9, 1)
-    uncertain = hits(*[0] * 5, *[2] * 5)  # the mean gain is 1.5 standard errors; of small 2.2
-    worse = hits(*[2] * 10)
+def test_the_exponent_is_that_of_the_largest_certain_gain():
+    """The gain of a case is .37 for rank 1 instead of 2, and -.13 for rank 3."""
+    without, small, large = (hits(*ranks * 20) for ranks in ([1] * 10, [0] * 5 + [2] * 5, [0] * 10))
+    uncertain = hits(*[0] * 55, *[2] * 145)  # .3 standard errors
+    worse = hits(*[2] * 200)
 
     def choose(*rows, measure=lambda hit: 1.0):
-        lists = iter([without, *rows])
+        lists = iter([without, *rows, *[without] * 6])
         return score_terms.choose_popularity(lambda x: next(lists), measure)
 
     assert choose(small, large, worse) == 0.02
-    assert choose(small, large, large) == 0.02, "of equal gains, the first"
-    assert choose(uncertain, small, uncertain) == 0.02
-    assert choose(uncertain, worse) == 0.0
-    assert choose(worse) == 0.0
+    assert choose(small, small, small) == 0.01, "of equal gains, the first"
+    assert choose(without, uncertain, small) == 0.04, "an uncertain gain ends no search"
+    assert choose(large, worse, large) == choose(large, small) == 0.01
+    assert choose(uncertain) == choose(worse, large) == choose() == 0.0, "a loss ends the search"
     assert choose(small, large, worse, measure=lambda hit: 0.5 - (hit is large)) == 0.01
+    few = hits(*[0] * 99)
+    assert score_terms.choose_popularity(lambda x: few if x else few[:, ::-1], len) == 0.0
+
+
+@pytest.mark.rules("mind_plus-R28")
+def test_hits_are_those_of_the_scaled_vectors_with_own_counts(fitted, monkeypatch):
+    """Of each exponent, for the metric of the settings."""
+    model = fitted.served.model._replace(terms=NO_TERMS, item_lengths=None)
+    evaluated = evaluation_set(fitted.served.log)
+    found = {}
+
+    def choose(find_hits, measure):
+        found.update({x: find_hits(x) for x in (0.0, 0.5)})
+        found["measured"] = measure(found[0.5])
+        return 0.25
+
+    monkeypatch.setattr(score_terms, "choose_popularity", choose)
+    settings = {**model.config.to_dict(), "metric": "hit_rate@3"}
+    model = model._replace(config=Config.of("mind", settings))
+    validator, terms = Validator(model, evaluated, load_backend("numpy")), ScoreTerms(0.3, 0.9)
+    assert validator.choose_popularity(model.params, terms) == ScoreTerms(0.3, 0.9, 0.25)
+    histories, profiles = evaluated.cases.histories, evaluated.profiles
+    vectors = compute_interests(model, histories, profiles).vectors
+    products = np.einsum("ckd,nd->ckn", vectors, item_matrix(model)).max(axis=1)
+    counts = interaction_weights(histories, 41, decay=0.9, sum_repeats=True).toarray()
+    logs = np.log(np.maximum(evaluated.counts, 1))
+    for exponent in (0.0, 0.5):
+        scores = products * np.exp(exponent * (logs - logs.mean())) + 0.3 * counts
+        scores[:, 0] = -np.inf  # not servable
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :3]
+        is_target = [np.isin(row, evaluated.cases.targets.row(c)) for c, row in enumerate(best)]
+        np.testing.assert_array_equal(found[exponent], is_target)
+    assert found["measured"] == pytest.approx(found[0.5].any(axis=1).mean())
 
 
 @pytest.mark.rules("mind_plus-R27")
@@ -283,3 +337,35 @@ def test_the_exponent_is_chosen_once_at_the_end_also_of_a_resumed_training(monke
     assert before[checkpoint.TERMS].tolist() == [0, 1, 0.5]
     for name, x in before.items():
         np.testing.assert_array_equal(after[name], x)
+
+
+@pytest.mark.rules("mind_plus-R28")
+def test_the_exponent_is_chosen_for_the_best_parameters_also_if_a_callback_ends_the_training(
+    monkeypatch, tmp_path
+):
+    chosen_for = []
+
+    def choose(self, params, terms):
+        chosen_for.append(params)
+        return terms._replace(popularity=0.5)
+
+    monkeypatch.setattr(Validator, "choose_popularity", choose)
+    made = trainer(tmp_path / "run", model="mind_plus", popularity_term=True)
+    values = [0.1, 0.3, 0.2]
+    made.validate = lambda params: values[len(made.validations)]
+    made.train()
+    assert [x.step for x in made.validations] == [3, 6, 7]
+    assert made.state.best_step == 6
+    assert chosen_for == [made.best]
+    ending = SimpleNamespace(on_validation=lambda validation: True)
+    ended = Recommender(**SETTINGS).fit(repeating_log(), callbacks=[ending])
+    assert ended.report["score_terms"]["popularity"] == 0.5
+    assert ended.report["steps"] == 20
+
+
+def test_a_report_has_a_line_for_each_term():
+    assert terms_lines({}) == []
+    assert terms_lines(ScoreTerms(0.1234, 0.95, 0.04)._asdict()) == [
+        "scores include 0.123 times the user's own counts, with decay 0.95",
+        "item vectors are multiplied by their relative popularity to the power of 0.04",
+    ]

@@ -11,9 +11,9 @@ from mindref.models.parameters import flatten
 from mindref.ops.embedding import RowGradient
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_best, load_state
-from mindref.training import loop
+from mindref.training import loop, optimiser
 from mindref.training.batch_loader import make_loader
-from mindref.training.divergence import Diverged, has_finite_squares
+from mindref.training.divergence import Diverged, check_finite_state, has_finite_squares
 from mindref.training.engine import make_engine
 from mindref.training.loop import Hooks
 from tests.recommender.conftest import begun
@@ -107,6 +107,18 @@ def test_a_gradient_is_bounded_if_its_square_is(value, well):
     with np.errstate(all="ignore"):
         assert has_finite_squares(x) == has_finite_squares(RowGradient(np.array([0, 4]), x)) == well
         assert has_finite_squares(x[:0])
+
+
+@pytest.mark.rules("optimiser-R15", "optimiser-R16")
+def test_a_state_that_is_not_finite_names_its_tables():
+    params, moments = {"items": np.ones((2, 3))}, optimiser.init({"items": np.ones((2, 3))})
+    check_finite_state(params, moments)
+    moments.second["items"][1, 2] = np.inf
+    with pytest.raises(Diverged, match="not finite: second moment of items;"):
+        check_finite_state(params, moments)
+    params["items"][0, 0] = np.nan
+    with pytest.raises(Diverged, match="not finite: items, second moment of items;"):
+        check_finite_state(params, moments)
 
 
 def spoiled(path, model, backend, at, monkeypatch):

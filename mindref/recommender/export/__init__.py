@@ -29,7 +29,6 @@ from mindref.data.rng import make_rng
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.parameters import NO_TERMS
-from mindref.models.parameters import ScoreTerms as ScoreTerms
 from mindref.models.serving import Model, compute_interests
 from mindref.models.tower import (
     UserTower,

@@ -31,6 +31,7 @@ from mindref.recommender.evaluate_run import (
     NOT_SAMPLED,
     EvaluationSet,
     Validator,
+    describe_terms,
     evaluate_model,
 )
 from mindref.recommender.held_out import describe_training, earlier_trainings, start_warnings
@@ -61,9 +62,9 @@ from mindref.training.loop import (
 )
 
 REPORT = report.NAME  # of the test cases, in the run directory
-NO_TERM = (
-    "the scores have no term of the user's own counts: without validation, only an earlier run"
-    " with such a term gives it (--steps-of; in Python: start_from)"
+NOT_CHOSEN = (
+    "the scores have {}: without validation, only an earlier run gives such a term"
+    " (--steps-of; in Python: start_from)"
 )
 
 
@@ -259,8 +260,8 @@ class TrainingRun:
             self.save_validation(self.state, validation)
             hooks.on_validation(validation)
         self.finished = end_reason(self.state, config) != ""
-        if self.finished and self.validate is not None:
-            self.ranks.broadcast_from_first(self.choose_last_terms)
+        if self.finished:
+            self.choose_terms()
         if self.validate is None:
             self.best, step = self.state.params, self.state.moments.step  # model-R52
             if self.finished and self.run is not None:
@@ -292,8 +293,8 @@ class TrainingRun:
         """Return the terms of the score that the last validation chose."""
         return NO_TERMS
 
-    def choose_last_terms(self) -> None:
-        """Choose the terms that are chosen once, for the best parameters, and write the model."""
+    def choose_terms(self) -> None:
+        """Choose the terms of the score that are chosen once, at the end of the training."""
 
     def validate_on_first(self, params: Any) -> float:
         """Return the validation metric of these parameters, computed by the first process."""
@@ -381,14 +382,7 @@ class Trainer(TrainingRun):
 
         self.warnings = [*left_out_warnings(self.start_facts), *leaks]
         if plan.protocol == NO_SPLIT:  # nothing to validate on
-            terms = plan.earlier_terms()
-            if not config.popularity_term:
-                terms = terms._replace(popularity=0.0)
-            if self.exclude_seen or not config.own_counts_term:
-                terms = ScoreTerms(popularity=terms.popularity)
-            elif not terms.own_counts:
-                self.warnings.append(NO_TERM)
-            self.terms = self.earlier_terms = terms
+            self.terms = self.earlier_terms = self.terms_without_validation()
             return
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
         self.validator = Validator(self.model(), self.evaluation_set(cases), self.backend)
@@ -400,15 +394,33 @@ class Trainer(TrainingRun):
         with compile_in_background(then=search):
             super().take_steps(hooks)
 
+    def terms_without_validation(self) -> ScoreTerms:
+        """Return the terms of the earlier run that the settings have; warn of missing terms."""
+        terms, missing = self.plan.earlier_terms(), []
+        if self.exclude_seen or not self.config.own_counts_term:
+            terms = terms._replace(own_counts=0.0, decay=1.0)
+        elif not terms.own_counts:
+            missing.append("no term of the user's own counts")
+        if not self.config.popularity_term:
+            terms = terms._replace(popularity=0.0)
+        elif not (self.plan.steps_of or self.plan.start or self.plan.resumed):
+            missing.append("no term of popularity")
+        self.warnings += [NOT_CHOSEN.format(" and ".join(missing))] if missing else []
+        return terms
+
     def validated_terms(self) -> ScoreTerms:
         """Return the terms of the score that the last validation chose."""
         return self.validator.terms
 
-    def choose_last_terms(self) -> None:
+    def choose_terms(self) -> None:
         """Choose the exponent of popularity for the best parameters, and write the model."""
-        if self.config.popularity_term:
-            self.terms = self.validator.choose_popularity(self.best, self.terms)
-            self.write_model(self.best, self.state.best_step)
+        if self.config.popularity_term and self.validate is not None:
+            self.ranks.broadcast_from_first(self.choose_popularity)
+
+    def choose_popularity(self) -> None:
+        """Choose the exponent of popularity in this process."""
+        self.terms = self.validator.choose_popularity(self.best, self.terms)
+        self.write_model(self.best, self.state.best_step)
 
     def evaluation_set(self, cases: EvaluationCases) -> EvaluationSet:
         """Return the evaluation set of these cases."""
@@ -488,7 +500,7 @@ class Trainer(TrainingRun):
             untrained = count_untrained(self.served_catalogue, test.targets)
             counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
             facts = {"split": NO_SPLIT, "metrics": {}, "cases": 0, "untrained": counts}
-            facts |= describe_model(self.config.model)
+            facts |= describe_model(self.config.model) | describe_terms(self.terms)
             ending = {**self.ending(), "validations": validations, "warnings": self.warnings}
             return self.save_report({**facts, **ending})
         evaluated = self.evaluation_set(
