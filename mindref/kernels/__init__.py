@@ -10,7 +10,6 @@ Modules without an operator of the same name:
 
     fused/                    levels 2 and 3 of the backend contract
     backend.py                all operators, as the backend exposes them
-    pooled_softmax.py         the targets of a pooled loss, for the fused step
     exponential.py            vectorised exponentials
     top_n.py                  selection of top-n items in exact search, union of lists
     matmul.py                 matrix products within compiled code

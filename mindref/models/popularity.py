@@ -1,6 +1,6 @@
 """Popularity: the items with the most training interactions, the same for every user.
 
-Spec: specs/baselines.md. The order is that of mindref.evaluation.baselines.popularity_top_n. As a
+Spec: specs/baselines.md. The order is that of mindref.recommender.baselines.popularity_top_n. As a
 model family, it can be trained, saved, used for recall and compared.
 """
 

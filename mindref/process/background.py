@@ -27,7 +27,7 @@ from mindref.process.threads import cores_per_process
 LIMIT = 120.0  # seconds for one function
 
 current: list[BackgroundCompiler] = []
-"""The compiler of the innermost `compile_in_background`; empty outside."""
+"""Compilers of the `compile_in_background` blocks, the innermost first; empty outside."""
 
 
 @contextmanager
@@ -70,7 +70,7 @@ class BackgroundCompiler:
 
     def __init__(self, then: Callable[[], None]) -> None:
         self.process: Any = None
-        self.then: list[Callable[[], None]] = [then]
+        self.then = then
         self.requested: set[str] = set()
         self.pending: list[str] = []  # names of functions, in the order of their compilation
 
@@ -81,6 +81,7 @@ class BackgroundCompiler:
         name = f"{function.__module__}.{function.__name__}"
         if cache is None or file is None or name in self.requested:
             return
+        is_first = not self.requested
         self.requested.add(name)
         values = arguments()
         types = tuple(map(function.typeof_pyval, values))
@@ -88,8 +89,8 @@ class BackgroundCompiler:
             with suppress(OSError, ValueError):  # no process could be started, or it has ended
                 self.send([function.__module__, function.__name__, describe(values)])
                 self.pending.append(name)
-        while self.then:
-            self.then.pop()()
+        if is_first:
+            self.then()
 
     def send(self, request: list[object]) -> None:
         """Send module, name and described arguments of a function to the process."""
@@ -168,6 +169,6 @@ def main() -> None:
     for line in sys.stdin.buffer:
         module, name, arguments = json.loads(line)
         function = getattr(import_module(module), name)
-        function.compile(tuple(function.typeof_pyval(example(x)) for x in arguments["values"]))
+        function.compile(tuple(map(function.typeof_pyval, example(arguments))))
         sys.stdout.buffer.write(b"compiled\n")
         sys.stdout.buffer.flush()

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from mindref.config import Config
 from mindref.data.log import Ints, Ragged
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models.family import family_of
 from mindref.models.parameters import Sizes, catalogue_of_ids
+from mindref.models.popularity import popularity_order
 from mindref.models.servable_items import find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
+from mindref.recall.top_n import TopN, top_n_by_sparse_score
 
 
 def fit_baseline(config: Config, train: Ragged, items: int, needed: Ints) -> Model:
@@ -29,6 +33,18 @@ def fit_baseline(config: Config, train: Ragged, items: int, needed: Ints) -> Mod
     is_trained = find_trained_items(train, items, by_steps=False)
     catalogue = mask_untrained_rows(catalogue_of_ids(items, config.dtype), is_trained)
     return Model(params, catalogue, config)
+
+
+def popularity_top_n(counts: Ints, cases: int, *, n: int, exclude: Ragged | None = None) -> TopN:
+    """Return the n most frequent items of counts (N,) that are not excluded, for each case.
+
+    The score is the count.
+    """
+    from scipy.sparse import csr_array  # slow to import
+
+    scores, order = np.asarray(counts, dtype=np.float64), popularity_order(counts)
+    no_entries = csr_array((cases, len(scores)))  # metrics-R24
+    return top_n_by_sparse_score(no_entries, base_scores=scores, order=order, n=n, exclude=exclude)
 
 
 def baseline_warnings(

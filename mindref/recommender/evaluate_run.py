@@ -20,7 +20,6 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.evaluation import LIST_LENGTHS, LONGEST, SEEN_TARGETS, metrics
-from mindref.evaluation.baselines import popularity_top_n
 from mindref.evaluation.evaluate import (
     EvaluationReport,
     evaluate_top_n,
@@ -37,7 +36,7 @@ from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import TopN
-from mindref.recommender.baselines import baseline_warnings, fit_baseline
+from mindref.recommender.baselines import baseline_warnings, fit_baseline, popularity_top_n
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import recommend_batch, search_vectors

@@ -74,12 +74,13 @@ def choose_popularity(
     without = find_hits(0.0)
     if len(without) < MIN_CASES:
         return 0.0
+    gains_without, metric_without = discounted_gains(without), measure(without)
     chosen, largest = 0.0, 0.0
     for exponent in EXPONENTS:
         hits = find_hits(exponent)
-        gains = discounted_gains(hits) - discounted_gains(without)
+        gains = discounted_gains(hits) - gains_without
         mean, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
-        if mean > max(largest, 2 * error) and measure(hits) >= measure(without):
+        if mean > max(largest, 2 * error) and measure(hits) >= metric_without:
             chosen, largest = exponent, mean
         if mean + error < largest:  # mind_plus-R28: larger exponents gain less
             break

@@ -9,10 +9,10 @@ from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.data.examples import count_items
 from mindref.data.log import Ragged
-from mindref.evaluation.baselines import popularity_top_n
 from mindref.models import popularity, random_scores
 from mindref.models.parameters import Sizes
 from mindref.recall.exact import search_top_n
+from mindref.recommender.baselines import popularity_top_n
 from tests import spec_pages
 
 CONFIG = Config.of("mind")

@@ -45,8 +45,8 @@ def run_program(tmp_path):
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path}
 
-    def run(change="", **env):
-        code = PROGRAM.replace("with ", f"{change}\nwith ", 1)
+    def run(change="", after="", **env):
+        code = PROGRAM.replace("with ", f"{change}\nwith ", 1) + after
         return run_python("-c", code, folder=tmp_path, **cache, **env).stdout.split()
 
     return run
@@ -68,6 +68,17 @@ def test_a_second_process_writes_to_the_cache_and_starts_only_if_code_is_missing
 )
 def test_functions_are_compiled_here_if_there_is_no_second_process_or_it_fails(change, run_program):
     assert run_program(change)[:4] == ["3.0", "2.0", "0", "0"]
+
+
+def test_the_process_compiles_functions_in_the_order_of_their_requests(run_program):
+    """`one` is requested first, but called last: when `two` is loaded, `one` is compiled too."""
+    change = (
+        "wait = background.BackgroundCompiler.wait; pending = [];"
+        "background.BackgroundCompiler.wait = lambda self, name: (wait(self, name),"
+        " pending.append(list(self.pending)))"
+    )
+    code = "print(*(len(x) for x in pending))"
+    assert run_program(change, after=code)[5:] == ["0", "0"]
 
 
 def test_without_a_cache_no_process_starts(run_program):

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mindref import MIND, Recommender
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models import item_knn
+from mindref.recall.exact import search_top_n
 from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import top_n_by_score
 from mindref.recommender import baselines
@@ -91,3 +94,15 @@ def test_a_warning_names_baseline_command_and_the_metric_of_the_choice_first():
 def test_a_model_that_is_fitted_in_one_pass_has_warnings():
     lines = Recommender(model="random").fit(loaded().log).report["baseline_warnings"]
     assert lines[0].startswith("item_knn is above the model: hit_rate@50 ")
+
+
+@pytest.mark.rules("metrics-R24")
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_popularity_equals_the_top_n_search_of_counts(seed, n):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, 9)
+    exclude = Ragged.of([rng.integers(0, 9, rng.integers(0, 12)) for _ in range(5)])
+    ranked = baselines.popularity_top_n(counts, 5, n=n, exclude=exclude)
+    one, items = np.ones((5, 1, 1)), counts[:, None].astype(float)
+    expected = search_top_n(one, one[..., 0] > 0, items, n=n, exclude=exclude)
+    np.testing.assert_equal(ranked, expected)

@@ -32,7 +32,6 @@ from mindref.kernels.fused.user_block import (
     normalise_rows_backward,
 )
 from mindref.kernels.matmul import matmul_into
-from mindref.kernels.pooled_softmax import add_pooled_target_terms
 from mindref.kernels.routing import gather_rows
 from mindref.kernels.sampled_softmax import (
     count_hits,
@@ -277,3 +276,16 @@ def divide_rows(rows: Array, divisor: Number, out: Array) -> None:
     for m in range(rows.shape[0]):
         for d in range(rows.shape[1]):
             out[m, d] = rows[m, d] / divisor
+
+
+@jit
+def add_pooled_target_terms(
+    user_rows: Ints, d_products: Array, rows: Array, target: Array, d_rows: Array, d_target: Array
+) -> None:
+    """Add the gradients through the products of rows and targets to d_rows; write d_target."""
+    for b in range(target.shape[0]):
+        d_target[b] = 0
+        for a in range(user_rows[b, 0], user_rows[b, 1]):
+            for d in range(target.shape[1]):
+                d_rows[a, d] += d_products[a] * target[b, d]
+                d_target[b, d] += d_products[a] * rows[a, d]

@@ -405,7 +405,8 @@ class Trainer(TrainingRun):
             terms = terms._replace(popularity=0.0)
         elif not (self.plan.steps_of or self.plan.start or self.plan.resumed):
             missing.append("no term of popularity")
-        self.warnings += [NOT_CHOSEN.format(" and ".join(missing))] if missing else []
+        if missing:
+            self.warnings.append(NOT_CHOSEN.format(" and ".join(missing)))
         return terms
 
     def validated_terms(self) -> ScoreTerms:
