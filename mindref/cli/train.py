@@ -15,6 +15,7 @@ import click
 from mindref.cli import run_settings, settings, torchrun
 from mindref.cli.locking import lock_folder
 from mindref.cli.new_training import choose_run_directory, new_trainer, print_dry_run
+from mindref.cli.option_groups import GroupedCommand
 from mindref.cli.reading_options import parse_reading, reading_options
 from mindref.cli.settings import DIN, flag_option
 from mindref.cli.streams import print_as_warnings, print_stderr
@@ -115,7 +116,30 @@ class TrainOptions:
         return name
 
 
-@click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
+FIRST_OPTIONS = (
+    "data", "user", "item", "time", "protocol", "preset", "out", "resume", "threads", "dry_run",
+)  # fmt: skip
+
+OPTION_GROUPS = {
+    "Data": "data",
+    "Runs": "out",
+    "Model": "preset",
+    "Settings of maxmf, item_knn, wals and own_counts": "pair_loss",
+    "Features of items and users": "item_features",
+    "Training": "negatives",
+    "Reranker (--model din)": "attention_hidden",
+    "Computation and output": "device",
+}
+"""Group of options in the help -> its first parameter."""
+
+
+@click.command(
+    "train",
+    cls=GroupedCommand,
+    first=FIRST_OPTIONS,
+    groups=OPTION_GROUPS,
+    short_help="Train a model on a log, or on the built-in catalogue.",
+)
 @settings.add_options(TrainOptions)
 def train_command(options: TrainOptions) -> int:
     """Train a model on a log and evaluate it on held-out interactions.

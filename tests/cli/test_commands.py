@@ -17,6 +17,8 @@ import mindref
 from mindref import cli as commands
 from mindref import kernels
 from mindref.cli import COMMANDS, mindref_group
+from mindref.cli.option_groups import FIRST
+from mindref.cli.train import OPTION_GROUPS
 from mindref.config import Config
 from mindref.errors import DataError
 from mindref.models.din_config import DinConfig
@@ -54,6 +56,20 @@ def test_every_option_has_help_and_numbers_a_range(name):
         assert option.help, f"{name} {option.opts}"
         if isinstance(option.type, NUMBERS):
             assert re.search(r"\[?\d\S* to \S+|from \d", option.help), f"{option.opts}: no range"
+
+
+def test_the_help_of_train_shows_each_option_in_one_group_and_ten_first(cli):
+    text = cli("train", "--help").out
+    titles = re.findall(r"^([A-Z].*):$", text, re.M)
+    sections = dict(zip(titles, re.split(r"^[A-Z].*:$", text, flags=re.M)[1:], strict=True))
+    options = {x: re.findall(r"^  (?:-\w, )?(--[\w-]+)", y, re.M) for x, y in sections.items()}
+    assert [*options] == [FIRST, *OPTION_GROUPS]
+    assert options[FIRST][:3] == ["--data", "--user", "--item"]
+    assert len(options[FIRST]) == 10
+    assert "--patience" in options["Training"]
+    assert options["Computation and output"] == ["--device", "--quiet", "--json", "--help"]
+    shown = [name for names in options.values() for name in names]
+    assert sorted(shown) == sorted([*(x.opts[-1] for x in options_of("train")), "--help"])
 
 
 def test_every_setting_is_an_option_with_its_range_and_default():
