@@ -89,7 +89,7 @@ class BatchLoader:
         length = self.family.history_length(config)
         available = self.history_lengths(rows, positions)
         laid = pad_examples(self.task.sequences, rows, positions, length, available)
-        drawn_set = self.sampler.draw(rng, laid.target)
+        drawn_set = self.sampler.draw(rng, laid.target)  # data-R103
         if self.keyed is not None:
             logits = history_logits(self.keyed, laid.history)
         else:

@@ -186,7 +186,7 @@ def test_too_many_values_of_a_used_list_are_rejected(tmp_path, monkeypatch):
     assert log_of(tmp_path, columns=features, shelf=few).item_features[0].values == ["a", "b"]
 
 
-@pytest.mark.rules("data-R91")
+@pytest.mark.rules("data-R102")
 def test_unpacked_text_is_limited_before_a_row_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "iterate_batches", lambda *_: pytest.fail("a row is read"))
     titles = [f"{i}" + "x" * (1 << 20) for i in range(ROWS)]
@@ -194,7 +194,7 @@ def test_unpacked_text_is_limited_before_a_row_is_read(tmp_path, monkeypatch):
         log_of(tmp_path, title=titles)
 
 
-@pytest.mark.rules("data-R91")
+@pytest.mark.rules("data-R102")
 @pytest.mark.parametrize("is_plain", [True, False])
 @pytest.mark.parametrize("columns", [{}, {"item_features": {"title": "title"}}])
 def test_a_text_that_is_stored_once_in_the_file_counts_for_each_item(

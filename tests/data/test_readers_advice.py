@@ -81,7 +81,7 @@ def test_two_names_of_one_rank_are_an_error_with_an_option(tmp_path, kind, names
     assert read_log(path, columns={kind: names[1]}).notes["interactions"] == 1
 
 
-@pytest.mark.rules("data-R86")
+@pytest.mark.rules("data-R86", "data-R101")
 @pytest.mark.parametrize(
     ("lines", "parts"),
     [
@@ -154,7 +154,7 @@ def test_features_are_checked_before_the_log(tmp_path, log_path, kind):
     assert read_log(log_path, **wanted, columns=named, max_bad_lines=1).notes["items"] == 1
 
 
-@pytest.mark.rules("data-R87")
+@pytest.mark.rules("data-R87", "data-R101")
 def test_a_feature_of_the_log_is_known_and_a_missing_column_lists_both_files(tmp_path):
     path = write(tmp_path / "log", ["user,item,kind", "u,a,x"])
     columns = {"item_features": {"kind": "kind"}}

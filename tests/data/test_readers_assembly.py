@@ -154,7 +154,7 @@ def test_unused_items_of_the_item_file_are_kept_on_request(tmp_path):
     assert table(tmp_path, lines, **options).notes["unused_items"] == 2
 
 
-@pytest.mark.rules("data-R84")
+@pytest.mark.rules("data-R100")
 def test_unused_items_need_an_item_file(tmp_path):
     with pytest.raises(ConfigError, match="keep_unused_items: expected an item file, got none; na"):
         table(tmp_path, ["u,a,1"], keep_unused_items=True)

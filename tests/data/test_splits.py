@@ -96,6 +96,21 @@ def test_users_with_one_interaction_train_in_the_paper_split():
     assert other.test.users.tolist() != split.test.users.tolist()
 
 
+@pytest.mark.rules("data-R29", "data-R30", "data-R31")
+@pytest.mark.parametrize("protocol", ["paper", "comirec"])
+def test_the_draws_of_user_splits_are_those_of_the_page(protocol):
+    log = log_of(rows_of(crowd(50).interactions) + [[7]] * 3)
+    split, numbers = splits.make_split(protocol, log, rng(3)), rng(3)
+    shuffled, size = numbers.permutation(50), {"paper": 2, "comirec": 5}[protocol]
+    test, validation = (np.sort(x) for x in (shuffled[:size], shuffled[size : 2 * size]))
+    assert split.test.users.tolist() == test.tolist()
+    assert split.validation.users.tolist() == validation.tolist()
+    for cases in (split.validation, split.test):
+        if protocol == "paper":
+            drawn = numbers.integers(1, log.interactions.lengths[cases.users])
+            assert cases.histories.lengths.tolist() == drawn.tolist()
+
+
 @pytest.mark.rules("data-R29", "data-R31", "data-R36")
 @pytest.mark.parametrize(
     ("protocol", "users", "held_out"),

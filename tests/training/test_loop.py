@@ -89,6 +89,42 @@ def test_a_batch_is_a_function_of_seed_and_step():
     assert logits == targets == negatives == 8, "each step has another batch"
 
 
+@pytest.mark.rules("data-R103")
+@pytest.mark.parametrize("by", ["interaction", "user"])
+@pytest.mark.parametrize("changes", [{"sampler": "uniform"}, {"sigma": 0.0}, {"logits": "fixed"}])
+def test_the_draws_of_a_step_are_those_of_the_page_in_its_order(by, changes):
+    """The draws are made again with calls of NumPy only."""
+    settings = {"dropout": 0.2, "dtype": "float32", "sampler": "unigram", "sigma": 0.7}
+    changes = {**settings, "target_sampling": by, "seed": 5 + 3 * 2**32, **changes}
+    made = loader(model="mind_plus", head="layers", **changes)
+    config, sequences = made.config, made.task.sequences
+    batch, keep = made.batch(4)
+    rng = np.random.default_rng([5, 2, 4, 3])
+    cuts = sequences.lengths - 1
+    if by == "user":
+        with_cut = np.flatnonzero(cuts > 0)
+        assert 0 < len(with_cut) < len(cuts)
+        rows = with_cut[rng.integers(len(with_cut), size=config.batch)]
+        positions = 1 + rng.integers(cuts[rows])
+    else:
+        all_cuts = [(row, 1 + nth) for row, count in enumerate(cuts) for nth in range(count)]
+        numbers = rng.integers(len(all_cuts), size=config.batch)
+        rows, positions = np.array(all_cuts)[numbers].T
+    target = sequences.values[sequences.offsets[rows] + positions]
+    assert batch.target.tolist() == target.tolist()
+    counts = np.bincount(sequences.values, minlength=made.task.sizes.items)
+    weights = np.maximum(counts, 1) ** (0.0 if config.sampler == "uniform" else config.alpha)
+    cumulative = np.cumsum(weights / weights.sum())
+    uniform = rng.random(config.negatives)[:, None] * cumulative[-1]
+    assert batch.negatives.tolist() == (cumulative <= uniform).sum(axis=1).tolist()
+    shape = (*batch.histories.mask.shape, config.interests)
+    if config.logits != "fixed" and config.sigma:
+        logits = (0.7 * rng.standard_normal(shape)).astype(np.float32)
+        assert batch.histories.init_logits.tobytes() == logits.tobytes()
+    words = rng.integers(0, 2**16, keep.shape, dtype=np.uint16)
+    assert (keep > 0).tolist() == (words >= round(0.2 * 2**16)).tolist()
+
+
 def test_an_interval_sees_most_users():
     """A generator seeded anew for each batch would draw the same few users."""
     made = loader(batch=32)

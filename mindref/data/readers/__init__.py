@@ -67,7 +67,7 @@ def read_log(
     if not log_format.is_binary:
         check_lines(file)
     items, items_tally = side_files.read_side_file("item", item_file, default_items, options, limit)
-    if keep_options.keep_unused_items and items.file_ids is None:
+    if keep_options.keep_unused_items and items.file_ids is None:  # data-R100
         todo = "name the file with --items"
         raise ConfigError(say("keep_unused_items", "an item file", "none", todo))
     users, users_tally = side_files.read_side_file("user", user_file, default_users, options, limit)

@@ -196,7 +196,7 @@ def find_column(
         if index is None:
             expected = f"a column {value_text(column, quoted=True)} ({kind})"
             todo = f"the item file has {join_names(item_columns)}" if item_columns else ""
-            raise DataError(say(file, expected, columns, todo))
+            raise DataError(say(file, expected, columns, todo))  # data-R101
         return index
     indices = usual_columns(kind, header or ())
     if len(indices) > 1 and header:

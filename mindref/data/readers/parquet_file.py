@@ -159,7 +159,7 @@ def check_used_columns(parquet_file: ParquetFile, names: Sequence[str], file: Da
             expected = f"at most {MIN_LIMIT:,} values, or {RATIO} for each byte of the file"
             got, todo = f"{values:,} in the column {name!r}", "leave the column out"
             raise DataError(say(str(file), expected, got, todo))
-    if unpacked > text_limit(file):  # data-R91
+    if unpacked > text_limit(file):  # data-R102
         raise text_error(file, f"{unpacked:,} bytes")
 
 
@@ -215,7 +215,7 @@ def batch_records(
 
 def check_stored_text(source: ReaderInput, limit: int) -> None:
     """Raise DataError for too much text: a file may store a title once that many items have."""
-    if source.items.text + source.users.text > limit:  # data-R91
+    if source.items.text + source.users.text > limit:  # data-R102
         raise text_error(source.file, "more")
 
 
