@@ -126,7 +126,7 @@ def metrics_by_tie(
     if tied is None:
         return {}
     groups = {"tied": tied & (relevant > 0), "untied": ~tied & (relevant > 0)}
-    if not all(selected.any() for selected in groups.values()):
+    if not all(selected.any() for selected in groups.values()):  # metrics-R34
         return {}
     hit, table = metrics.hit_mask(ranked.items, cases.targets), {}
     for name, selected in groups.items():  # metrics-R31
@@ -156,15 +156,15 @@ def write_predictions(
     line end or a backslash in an id is written as \\t, \\n, \\r or \\\\. The file is written
     atomically. Raises RunError on a failed write.
     """
-    users = [escape(user) for user in user_ids]  # metrics-R22: no tab or line end in an id
+    users = [escape(user) for user in user_ids]  # metrics-R33: no tab or line end in an id
     items = [escape(item) for item in item_ids]
     with lock.lock_output(path), atomic.open_atomic(path) as stream:
-        stream.write(tsv_line(*COLUMNS).encode("utf-8"))
+        stream.write(tsv_line(*COLUMNS).encode("utf-8"))  # metrics-R22
         for user, ids, scores, interests in zip(users, *ranked, strict=True):
             rows = zip(ids.tolist(), scores, interests.tolist(), strict=True)
             lines = [
                 tsv_line(user, rank, items[item], score, interest)
-                for rank, (item, score, interest) in enumerate(rows, start=1)
+                for rank, (item, score, interest) in enumerate(rows, start=1)  # metrics-R32
                 if item >= 0  # metrics-R23
             ]
             stream.write("".join(lines).encode("utf-8"))

@@ -78,7 +78,7 @@ def test_a_list_with_an_item_twice_raises():
         evaluate_top_n(ranked_of([[4, 2, -1, -1], [5, 4, 5, 0]]), cases, 6, **settings)
 
 
-@pytest.mark.rules("metrics-R22", "metrics-R23")
+@pytest.mark.rules("metrics-R22", "metrics-R23", "metrics-R32", "metrics-R33")
 def test_predictions_are_written_without_padding(tmp_path):
     ranked = TopN(
         np.array([[2, 0], [1, -1]]),
@@ -115,7 +115,7 @@ def test_a_target_ties_with_the_behaviour_before_it_and_no_other():
     assert tied_targets(log(None), CASES) is None
 
 
-@pytest.mark.rules("metrics-R31")
+@pytest.mark.rules("metrics-R31", "metrics-R34")
 def test_both_kinds_of_case_are_reported_apart():
     ids = np.array([[2, 3], [1, 2], [1, 0], [3, 1]])
     ranked = TopN(ids, np.zeros(ids.shape), np.zeros(ids.shape, np.int64))
@@ -123,5 +123,8 @@ def test_both_kinds_of_case_are_reported_apart():
     assert {name: row["cases"] for name, row in groups.items()} == {"tied": 2, "untied": 2}
     assert [groups["tied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.5, 1.0]
     assert [groups["untied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.0, 0.5]
+    without = CASES._replace(targets=Ragged.of([[2], [0], [0], []]))
+    groups = metrics_by_tie(ranked, without, np.array([True, False, True, False]), (1,))
+    assert groups["untied"]["cases"] == 1
     for tied in (None, np.ones(4, bool), np.zeros(4, bool)):
         assert metrics_by_tie(ranked, CASES, tied, (1,)) == {}, "no times, or one kind of case"

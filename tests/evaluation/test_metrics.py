@@ -98,6 +98,10 @@ def test_intervals_depend_on_confidence_and_generator_but_not_on_other_metrics()
     assert abs(other["low"] - usual["low"]) > 1e-6
     same = metrics.bootstrap_estimates({"a": np.full(30, 0.25)}, rng(1))["a"]
     assert same == {"value": 0.25, "low": 0.25, "high": 0.25}
+    thirds = metrics.bootstrap_estimates({"a": np.full(11, 1 / 3)}, rng(1))["a"]
+    assert list(thirds.values()) == pytest.approx([1 / 3] * 3, rel=1e-15)
+    sampled, one_by_one = rng(3).integers(0, 7, (5, 7)), rng(3)
+    assert sampled.tolist() == [one_by_one.integers(0, 7, 7).tolist() for _ in range(5)]
 
 
 def places(rows, empty):
