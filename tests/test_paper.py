@@ -25,6 +25,7 @@ def test_the_table_of_settings_is_the_preset():
     paper = Config.of("paper")
     settings = {name: value for name, value, _ in rows_below("## The preset")}
     assert set(PRESETS["paper"]) <= set(settings), "each change of the preset has a row"
+    assert {"interests", "width"} <= set(settings), "the paper has other values of K and d"
     for name, text in settings.items():
         value = getattr(paper, name)
         assert value == VALUES.get(text, type(value)(text)), name
