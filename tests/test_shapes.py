@@ -14,6 +14,7 @@ from mindref.errors import ShapeError
 from mindref.ops import OPS
 from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, bind_axes, common_float_dtype, require_bool
+from mindref.study.latex import INLINE_FORMULA
 from tests import spec_pages
 from tests.assertions import raises_exactly
 
@@ -181,6 +182,15 @@ def page_letters(page):
     return set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", " ".join(cells)))
 
 
+def formula_letters(page):
+    """Return the capital letters in the formulas of a page, and in a list of symbols."""
+    text = re.sub(r"(?ms)```(?!math\n)\w.*?^```$|`[^`\n]+`", "", spec_pages.text(page))
+    formulas = re.findall(r"```math\n(.*?)```", text, re.S) + INLINE_FORMULA.findall(text)
+    symbols = re.findall(r"^Symbols: (.*?)\n\n", text, re.M | re.S)
+    formula = re.sub(r"\\(mathrm|text)\{[^}]*\}|\\[a-zA-Z]+", " ", " ".join(formulas))
+    return set(re.findall(r"(?<![A-Za-z])[A-Z](?![a-z])", " ".join([formula, *symbols])))
+
+
 def notation_table(head):
     """Return the rows of the table of specs/notation.md whose first cell is `head`."""
     table = spec_pages.text("notation").partition(f"\n| {head} |")[2].partition("\n\n")[0]
@@ -194,8 +204,12 @@ def test_every_letter_of_a_page_is_in_the_table_of_letters():
     assert len(general) == len(set(general)), "a letter with two meanings"
     of_page = {page: re.findall(r"\b[A-Z]\b", x) for page, x in notation_table("page")}
     assert {"M", "P"}.isdisjoint(general), "these differ from page to page"
-    for page in set(spec_pages.names()) - {"notation"}:
-        assert page_letters(page) <= {*general, *of_page.get(page, ())}, page
+    used = {x: page_letters(x) | formula_letters(x) for x in spec_pages.names()}
+    used |= {page: formula_letters(page) for page in ("scale", "speed", "notation")}
+    for page, letters in used.items():
+        assert letters <= {*general, *of_page.get(page, ())}, page
+    assert {"E", "H"} <= used["model"]
+    assert {"T", "P"} <= used["speed"]
     for page, letters in of_page.items():
         for letter in letters:
-            assert re.search(rf"\b{letter}(?![\w])", spec_pages.text(page)), f"{page}: {letter}"
+            assert re.search(rf"\b{letter}(?![^\W_])", spec_pages.text(page)), f"{page}: {letter}"
