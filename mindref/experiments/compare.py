@@ -169,7 +169,7 @@ def arm_trials(base: Config, arm: Arm, count: int) -> list[Trial]:
         for number in draws
     )
     for trial in chain([Trial()], drawn):
-        if len(trials) == count:
+        if len(trials) == count:  # experiments-R26
             break
         if repr(trial) in seen:
             continue

@@ -2,7 +2,7 @@
 
 Spec: specs/experiments.md, R1 to R10 and R22. Source: Efron 1979 (bootstrap); Student 1908 (few
 seeds); Fisher 1935 (sign flips); Holm 1979. Differs: a two-factor bootstrap of users and seeds
-(Owen 2007) counts the variance of user-seed pairs more than three times; here each source of
+(Owen 2007) counts the variance of user-seed pairs 2.3 times for three seeds; here each source of
 variance counts once.
 """
 

@@ -151,7 +151,7 @@ def test_arms_share_the_users_that_each_seed_draws(tmp_path):
     assert numbers["value"] == pytest.approx(np.mean(numbers["by_seed"]))
 
 
-@pytest.mark.rules("experiments-R11")
+@pytest.mark.rules("experiments-R11", "experiments-R26")
 def test_trial_0_has_the_given_settings_and_trials_are_distinct():
     arm = Arm("a", {}, "a", GRID)
     trials = arm_trials(base(), arm, 7)

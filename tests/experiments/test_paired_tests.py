@@ -189,6 +189,32 @@ def test_coverage_holds_with_different_users_per_seed():
     assert 0.92 <= held / rounds <= 0.99
 
 
+def test_a_bootstrap_of_users_and_seeds_counts_their_pairs_more_than_twice():
+    """The page states the factor by which this bootstrap multiplies the variance of pairs."""
+    rng, seeds, users, ratios = np.random.default_rng(13), 3, 100, []
+    for _ in range(40):
+        table = rng.standard_normal((seeds, users))
+        of_seeds, of_users = (rng.multinomial(n, [1 / n] * n, 400) for n in (seeds, users))
+        means = np.einsum("js,ju,su->j", of_seeds, of_users, table) / table.size
+        ratios.append(means.var() * table.size)
+    expected = (2 - 1 / seeds) * (2 - 1 / users) - 1
+    assert np.mean(ratios) == pytest.approx(expected, rel=0.15)
+    assert f"{expected:.1f} times with three seeds" in spec_pages.text("experiments")
+
+
+@pytest.mark.rules("experiments-R5", "experiments-R6")
+def test_samples_are_drawn_in_the_order_of_the_page():
+    """The block of users comes first, then the numbers of Student's distribution."""
+    table = (np.random.default_rng(1).random((1, 3, 2**20)) < 0.3).astype(float)
+    drawn = paired_tests.draw_samples(table, all_cases(table), np.random.default_rng(2), 6)
+    rng, errors = np.random.default_rng(2), []
+    for samples in (4, 2):  # blocks of 2^22 / U samples
+        users = rng.integers(0, 2**20, (samples, 2**20))
+        errors += rng.standard_t(2, samples).tolist()
+    assert drawn.seed_errors.tolist() == errors
+    assert drawn.hits[-1, 0].tolist() == table[0][:, users[-1]].sum(axis=1).tolist()
+
+
 @pytest.mark.rules("experiments-R8")
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=10))
 def test_sign_flip_p_values_equal_enumeration(differences):
