@@ -3,7 +3,7 @@
 Spec: specs/youtube_dnn.md. Source: Covington, Adams, Sargin, RecSys 2016, section 3, as Li et al.,
 CIKM 2019, compare with it. Differs: no video features, no example age, and no searches; the last
 layer is linear; weights by recency are optional. Items, profile, layers and loss are those of
-MIND. Only the pooling of the behaviours differs.
+MIND. The mean replaces routing, and one vector needs no attention.
 """
 
 from __future__ import annotations
