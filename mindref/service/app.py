@@ -141,7 +141,7 @@ class Service:
                 response = error_response(422, str(error))
             except ClientDisconnect:
                 raise
-            except Exception as error:  # serving-R10
+            except Exception as error:  # serving-R22
                 self.log(f"{path}: {' '.join(f'{type(error).__name__}: {error}'.split())}")
                 response = error_response(500, "internal error; the log of the service has it")
             except asyncio.CancelledError:  # the service does not wait any longer

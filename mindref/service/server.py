@@ -1,6 +1,6 @@
 """The process of `mindref serve`: socket, model, and uvicorn with its limits, stopped by mindref.
 
-Spec: specs/serving.md, serving-R10 to R17.
+Spec: specs/serving.md, serving-R10 to R17, R21 and R22.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
         super().__init__(
             uvicorn.Config(
                 service.build_app(),
-                http="h11",  # the limit of a head is h11's
+                http="h11",  # serving-R21; the limit of a head is h11's
                 h11_max_incomplete_event_size=MAX_HEAD,  # serving-R11
                 limit_concurrency=MAX_CONNECTIONS + 1,  # serving-R17; counts the rejected one
                 timeout_keep_alive=IDLE_SECONDS,
@@ -147,7 +147,7 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
         """Log an error of the event loop, such as too many open files, as one line."""
         error = context.get("exception")
         text = f"{type(error).__name__}: {error}" if error else str(context["message"])
-        self.log(f"connections: {escape_text(text)}")  # serving-R10
+        self.log(f"connections: {escape_text(text)}")  # serving-R22
 
 
 def bind_socket(host: str, port: int) -> socket.socket:

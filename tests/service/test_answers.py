@@ -141,3 +141,4 @@ def test_health_states_the_model(service, small_run):
     facts = json.loads(text)
     assert (status, facts["status"], facts["model"], facts["step"]) == (200, "ok", "mind", 3)
     assert facts["index"] == {"kind": "exact", "recall": 1.0}
+    assert (facts["exclude_seen"], facts["items"] > 0) == (True, True)

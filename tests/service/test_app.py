@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
@@ -39,7 +40,7 @@ def test_the_status_of_another_request(method, path, content_type, status, servi
         assert headers["allow"]
 
 
-@pytest.mark.rules("serving-R10")
+@pytest.mark.rules("serving-R22")
 def test_an_unexpected_error_is_logged_and_not_sent():
     fail = Mock(side_effect=RuntimeError("a secret\nof the process"))
     with started_service(FakeAnswers(fail)) as client:
@@ -152,8 +153,29 @@ def test_a_reload_answers_later_requests_with_the_newer_run_or_changes_nothing()
         assert json.loads(client.get("/health")[1])["step"] == 42
         status, answer = client.post({}, "/reload")
         assert (status, answer["step"]) == (200, 43)
-        assert client.post({"run": "/other"}, "/reload")[1] == answer, "the body names no run"
+        for body in ({"run": "/other"}, b"no JSON"):
+            assert client.post(body, "/reload")[1] == answer, "the body is ignored"
         assert client.post({"history": []}) == (200, {"newer": True})
         assert "mindref_model_step 43.0" in client.get("/metrics")[1]
         first.proceed.set()
         assert running.result() == (200, {"done": True}), "the earlier model answers its request"
+
+
+@pytest.mark.rules("serving-R10", "serving-R19")
+def test_a_reload_during_another_one_is_rejected():
+    begun, proceed, newer = threading.Event(), threading.Event(), FakeAnswers(lambda request: {})
+
+    def load():
+        begun.set()
+        assert proceed.wait(20)
+        return newer
+
+    with started_service(newer, load=load) as client, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.post, {}, "/reload")
+        assert begun.wait(20)
+        try:
+            status, answer = client.post({}, "/reload")
+        finally:
+            proceed.set()
+        assert (status, list(answer)) == (503, ["error"])
+        assert running.result()[0] == 200

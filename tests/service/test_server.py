@@ -124,7 +124,7 @@ def test_a_request_that_is_not_finished_at_a_stop_is_answered_as_json(monkeypatc
     assert (head[:13], json.loads(body)) == (b"HTTP/1.1 503 ", {"error": message})
 
 
-@pytest.mark.rules("serving-R10", "serving-R11")
+@pytest.mark.rules("serving-R11", "serving-R21")
 @pytest.mark.parametrize(
     "data",
     [
@@ -172,7 +172,7 @@ def test_an_idle_connection_is_closed(monkeypatch):
         connection.close()
 
 
-@pytest.mark.rules("serving-R10")
+@pytest.mark.rules("serving-R22")
 def test_an_error_of_the_event_loop_is_one_line():
     lines = []
     stoppable = server.StoppableServer(Mock(log=lines.append), lambda: True, lambda: None)
