@@ -57,7 +57,7 @@ TABLE = {0: 1, 1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 7: 2, 8: 3, 15: 3, 20: 4, 31: 4, 50
 @pytest.mark.rules("routing-R10")
 @pytest.mark.parametrize("most", [1, 2, 4, 8, 62, 63, 64, 100])
 def test_the_number_of_interests_is_the_floor_of_log2(most):
-    """The table of the page, then every power of two and its neighbours, without a logarithm."""
+    """Every power of two and its neighbours, without a logarithm; then a table for K = 8."""
     powers = [2**k + near for k in range(2, 63) for near in (-1, 0, 1)]
     lengths = np.array([*range(101), *powers, 2**63 - 1])
     expected = [max(1, min(most, int(n).bit_length() - 1)) for n in lengths]
@@ -80,11 +80,15 @@ def test_users_without_behaviours_have_zero_capsules_and_gradients(weighted, len
 
 
 @AXES
+@WEIGHTED
 @pytest.mark.rules("routing-R24")
-@given(case=routing_cases(), iterations=ITERATIONS)
-def test_equal_logits_keep_all_capsules_equal(axis, case, iterations):
+@given(case=routing_cases(), iterations=ITERATIONS, rng=generators())
+def test_equal_logits_keep_all_capsules_equal(weighted, axis, case, iterations, rng):
+    """Log weights may differ between behaviours, but not between interests."""
     logits = np.broadcast_to(case.init_logits[..., :1], case.init_logits.shape)
-    capsules, _ = run(case._replace(init_logits=logits), iterations=iterations, axis=axis)
+    log_weights = np.broadcast_to(rng.standard_normal((*case.mask.shape, 1)), logits.shape)
+    arguments = (case._replace(init_logits=logits), log_weights if weighted else None)
+    capsules, _ = run(*arguments, iterations=iterations, axis=axis)
     assert_close(capsules, np.where(case.active[..., None], capsules[:, :1], 0))
 
 

@@ -104,6 +104,36 @@ def test_the_worked_example_matches_the_page(number, choice):
     assert_example(gradients, example[choice])
 
 
+CONSTANT_WEIGHTS = {
+    "one iteration": {"iterations": 1},
+    "one active interest": {"active": 1},
+    "one behaviour": {"length": 1, "axis": "behaviours"},
+    "equal logits": {"sigma": 0.0},
+}
+"""Calls whose coupling weights of the last iteration do not depend on history and bilinear."""
+
+
+@pytest.mark.rules("routing-R11", "routing-R12")
+@pytest.mark.parametrize("changes", CONSTANT_WEIGHTS.values(), ids=CONSTANT_WEIGHTS)
+def test_both_gradients_agree_where_the_coupling_weights_are_constant(changes):
+    """The cases that the page lists. Any other call of this kind has two gradients."""
+    for agree, options in ((True, changes), (False, {})):
+        of_all, of_last = (both_gradients(choice, **options) for choice in routing.GRADIENTS)
+        for every, last in zip(of_all, of_last, strict=True):
+            assert np.allclose(every, last, rtol=1e-12, atol=1e-12) == agree
+
+
+def both_gradients(choice, *, iterations=3, active=3, length=5, axis="interests", sigma=1.0):
+    """Return d_history and d_bilinear of a call with the same log weights for all interests."""
+    rng = np.random.default_rng(0)
+    history, bilinear = rng.standard_normal((2, length, 4)), rng.standard_normal((4, 4))
+    logits, mask = sigma * rng.standard_normal((2, length, 3)), np.ones((2, length), bool)
+    case = RoutingCase(history, mask, bilinear, logits, np.tile(np.arange(3) < active, (2, 1)))
+    log_weights = np.repeat(rng.standard_normal((2, length, 1)), 3, axis=2)
+    capsules, saved = run(case, log_weights, iterations=iterations, gradient=choice, axis=axis)
+    return routing.backward(rng.standard_normal(capsules.shape), saved)[:2]
+
+
 @pytest.mark.rules("routing-R15")
 def test_the_worked_example_of_keyed_logits_matches_the_page():
     example = spec_pages.examples("routing")[1]
