@@ -36,6 +36,8 @@ def test_the_presets_mind_and_paper_equal_the_columns_of_the_spec():
     assert {name: default[name] for name, _, _ in rows} == {x[0]: value_of(x[2]) for x in rows}
     changed = {name: value for name, value in paper.items() if value != default[name]}
     assert changed == {x[0]: value_of(x[1]) for x in rows}
+    sizes = f"have our defaults, {paper['interests']} and {paper['width']}."
+    assert sizes in spec_pages.text("model"), "the paper has other values"
     assert Config() == DEFAULT
     assert (DEFAULT.sampler, DEFAULT.alpha) == ("unigram", 0.75)
 

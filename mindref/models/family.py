@@ -193,13 +193,14 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
     operators_of(backend, config)  # model-R39
     family.require_packages()
     subject = f"--model {family.name}"
-    if several and not backend_computes(backend, config, "train"):
+    if several and not backend_computes(backend, config, "train"):  # model-R73
         todo = "run it without torchrun, or choose --model mind"
         raise ConfigError(say(subject, "one process", "several", todo))
     family.check_config(config)
     for kind in ("item_features", "user_features"):
         if not family.reads_features and getattr(config, kind):
             got = ", ".join(getattr(config, kind))
+            # model-R74
             raise ConfigError(say(f"{subject}: {kind}", "none: it uses only ids", got))
 
 

@@ -208,7 +208,7 @@ class Recommender:
                 events.train(trainer)
                 self.report = trainer.evaluate()
         self._serve(trainer.served_model(), plan.run)
-        self.config = trainer.config  # with a start, also the settings of its run: model-R55
+        self.config = trainer.config  # with a start, also the settings of its run: model-R81
         events.end(self.report)
         return self
 

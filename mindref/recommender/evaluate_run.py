@@ -350,7 +350,7 @@ def evaluate_served(
         write_predictions(predictions, ranked, users, served.items.ids)
     notes = {"behaviours unknown to the run": lost, "targets unknown to the run": missed}
     notes |= {**words["notes"], NOT_SAMPLED: len(all_cases.users) - len(cases.users)}
-    warnings = [x.warning() for x in trained]
+    warnings = [x.warning() for x in trained]  # model-R80
     return {**words, "exclude_seen": exclude_seen, "warnings": warnings, "notes": notes}
 
 

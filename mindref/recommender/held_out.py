@@ -1,7 +1,7 @@
 """Whether a model was trained on the targets of evaluation cases: checks, errors and warnings.
 
-Spec: specs/model.md, model-R54 and model-R60 to model-R62. A model that starts from an earlier run
-was also trained on the interactions of that run. The same holds for the runs before it.
+Spec: specs/model.md, model-R54, R60 to R62, R71, R72, R76 to R80. A model that starts from an
+earlier run was also trained on the interactions of that run. The same holds for the runs before it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> Non
     Called before the log is read, if the new training has the log of the run. facts: of config.json
     of the run; protocol: of the new training.
     """
-    if facts["protocol"] == NO_SPLIT and protocol != NO_SPLIT:  # model-R60
+    if facts["protocol"] == NO_SPLIT and protocol != NO_SPLIT:  # model-R76
         got = f"{protocol} on the log of {run}, which trained on all interactions"
         todo = "give a later log with --data, or leave --split out"
         raise ConfigError(say("--split", f"{NO_SPLIT} with --start-from {run}", got, todo))
@@ -154,7 +154,7 @@ def start_warnings(
         for trained in find_trained_targets(log, cases, name, (split.protocol, seed), trainings):
             if trained.kind == "certain":
                 raise trained.error(is_command=is_command)  # model-R60
-            warnings.append(trained.warning())  # model-R61
+            warnings.append(trained.warning())  # model-R61, R79
     return warnings
 
 
@@ -220,7 +220,7 @@ def extends(log: InteractionLog, protocol: str, training: EarlierTraining) -> bo
     is_larger = 0 < training.interactions <= len(log.interactions.values)
     is_later = log.times is None or float(log.times.max()) >= (training.last_time or -np.inf)
     is_same_split = protocol == training.split == "leave_last_out"
-    return is_same_split and is_larger and is_later  # model-R61
+    return is_same_split and is_larger and is_later  # model-R71
 
 
 def count_trained(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:
@@ -246,4 +246,4 @@ def count_trained_validation_targets(
     last = training.interactions - 1
     end = np.partition(log.times, last)[last]  # the largest time of the earlier log
     # an interaction at this time may be in the earlier log, or not
-    return int(np.count_nonzero((second <= training.last_time) & (third >= end)))  # model-R61
+    return int(np.count_nonzero((second <= training.last_time) & (third >= end)))  # model-R72

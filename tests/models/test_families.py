@@ -110,6 +110,17 @@ def test_it_agrees_with_loops_over_numbers(data, drawn):
     check_loops(data.draw(drawn))
 
 
+@pytest.mark.rules("model-R12")
+@pytest.mark.parametrize(("axis", "weight"), [("interests", 1 / 2), ("behaviours", 1 / 4)])
+def test_uniform_routing_has_equal_weights_along_its_axis(axis, weight):
+    """Four behaviours have two active interests."""
+    mask = np.ones((1, 4), bool)
+    options = {"routing": "uniform", "routing_axis": axis}
+    _, _, saved = world(np.random.default_rng(0), (1, 4, 3, 5), mask, **options).interests()
+    assert len(saved.routing.iterations) == 1
+    assert_close(saved.routing.couplings[0], np.tile([weight, weight, 0], (4, 1)), atol=1e-15)
+
+
 @pytest.mark.rules(
     "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7",
     "mind_plus-R8", "mind_plus-R9", "mind_plus-R10", "mind_plus-R11", "mind_plus-R12",

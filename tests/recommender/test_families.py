@@ -124,7 +124,7 @@ class MindPlusBackend(NumpyBackend):
         return super().capabilities()._replace(levels=levels, families=families)
 
 
-@pytest.mark.rules("model-R39", "backend-R19")
+@pytest.mark.rules("model-R39", "model-R73", "model-R74", "backend-R19")
 def test_a_family_refuses_what_it_cannot_train_with():
     config = Config.of("mind", {"model": "youtube_dnn"})
     other = backend_of("mindref.conformance.mutants.trained:no_log_q")

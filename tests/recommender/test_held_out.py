@@ -65,7 +65,7 @@ def chain(tmp_path_factory):
     return folder
 
 
-@pytest.mark.rules("model-R54", "model-R61")
+@pytest.mark.rules("model-R61", "model-R80")
 def test_targets_that_are_not_later_than_the_training_of_the_run_are_counted():
     test = split_global_time(ALL).test
     starts = ALL.interactions.offsets[test.users] + test.histories.lengths
@@ -81,7 +81,7 @@ def test_targets_that_are_not_later_than_the_training_of_the_run_are_counted():
     )
 
 
-@pytest.mark.rules("model-R54", "model-R61")
+@pytest.mark.rules("model-R61", "model-R80")
 def test_targets_without_times_are_not_counted_but_reported():
     untimed = replace(ALL, times=None)
     training = training_of(untimed, "none", log="another")
@@ -94,7 +94,7 @@ def test_targets_without_times_are_not_counted_but_reported():
     assert len(find(ALL, "leave_last_out", training)) == 1
 
 
-@pytest.mark.rules("model-R54", "model-R60")
+@pytest.mark.rules("model-R60", "model-R80")
 @pytest.mark.parametrize(
     ("before", "after", "seed", "is_trained"),
     [
@@ -120,7 +120,7 @@ def test_targets_of_the_same_log_are_counted_exactly(before, after, seed, is_tra
     assert bool(count) == is_trained
 
 
-@pytest.mark.rules("model-R54", "model-R61")
+@pytest.mark.rules("model-R61", "model-R71")
 def test_the_last_interactions_of_a_longer_log_are_held_out():
     training = training_of(EARLY, "leave_last_out")
     assert find(ALL, "leave_last_out", training) == []
@@ -140,7 +140,7 @@ MONDAY = {"a": [1, 2], "b": [3], "c": [1, 2, 3, 4], "d": [5, 6, 7], "e": [1, 2, 
 TUESDAY = {**MONDAY, "a": [1, 2, 8], "b": [3, 9, 10], "c": [1, 2, 3, 4, 8]}
 
 
-@pytest.mark.rules("model-R61")
+@pytest.mark.rules("model-R71", "model-R72")
 @pytest.mark.parametrize("is_timed", [True, False])
 def test_validation_targets_of_users_with_two_earlier_interactions_are_counted(is_timed):
     """leave_last_out trains on both interactions of the user a. On Tuesday, a has three."""
@@ -157,7 +157,7 @@ def test_validation_targets_of_users_with_two_earlier_interactions_are_counted(i
         assert result.warning().startswith("the validation targets cannot be compared")
 
 
-@pytest.mark.rules("model-R61")
+@pytest.mark.rules("model-R72")
 @pytest.mark.parametrize(("second", "third", "count"), [(6, 9, 0), (5, 9, 1), (4, 7, 1), (4, 6, 0)])
 def test_a_second_interaction_counts_until_the_last_time(second, third, count):
     """The time of the third interaction shows whether the earlier log had two of the user."""
@@ -167,7 +167,7 @@ def test_a_second_interaction_counts_until_the_last_time(second, third, count):
     assert [x.num_trained for x in results] == [1] * count
 
 
-@pytest.mark.rules("model-R60")
+@pytest.mark.rules("model-R60", "model-R76")
 def test_a_start_from_everything_cannot_be_evaluated_on_its_log(chain, monkeypatch):
     """Before reading if no log is given; else before the first step."""
     model = mindref.load(chain / "third")
@@ -187,7 +187,7 @@ def plan_start(run, data):
     return plan_training(None, {}, data, {}, protocol="paper", exclude_seen=None, start_from=run)
 
 
-@pytest.mark.rules("model-R60", "model-R62")
+@pytest.mark.rules("model-R62", "model-R76")
 def test_the_same_file_is_rejected_before_reading_but_not_a_longer_one(tmp_path):
     run = tmp_path / "run"
     path = write_log(tmp_path / "log.csv", [f"u{i % 9},i{i % 7},{i}" for i in range(60)])
@@ -230,7 +230,7 @@ def test_a_split_of_an_ancestor_is_an_error_too():
         trainer_of(ALL, start, protocol="leave_last_out")
 
 
-@pytest.mark.rules("model-R54", "model-R61")
+@pytest.mark.rules("model-R61", "model-R79", "model-R80")
 def test_a_start_that_may_have_had_the_targets_warns(tmp_path, caplog):
     start = WarmStart(finish(trainer_of(EARLY)).served_model(), "runs/001")
     run = tmp_path / "run"
@@ -247,7 +247,7 @@ def test_a_start_that_may_have_had_the_targets_warns(tmp_path, caplog):
     assert caplog.messages[:2] == [x.replace(path, "the model in memory") for x in lines]
 
 
-@pytest.mark.rules("model-R61")
+@pytest.mark.rules("model-R79")
 def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
     run, whole = tmp_path / "run", tmp_path / "whole"
     served = finish(trainer(protocol="none", backend="numpy")).served_model()
@@ -261,7 +261,7 @@ def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
     assert kept_report(run) == kept_report(whole)
 
 
-@pytest.mark.rules("model-R62")
+@pytest.mark.rules("model-R77")
 def test_a_run_lists_what_all_earlier_runs_were_trained_on(chain):
     log, facts = loaded().log, json.loads((chain / "third" / "config.json").read_text())
     records = facts["start_from"]["trained_on"]
@@ -282,7 +282,7 @@ def test_the_last_time_is_that_of_the_training_interactions():
         assert held_out.describe_training(made)["last_time"] == max(times)
 
 
-@pytest.mark.rules("model-R62")
+@pytest.mark.rules("model-R77")
 def test_a_damaged_list_of_earlier_runs_is_an_error(chain):
     with change_json(chain / "second" / "config.json") as facts:
         facts["start_from"]["trained_on"][0]["seed"] = "0"

@@ -47,7 +47,7 @@ def known_items(start):
     return {x: i for i, x in enumerate(start.served.items.ids) if is_trained[i]}
 
 
-@pytest.mark.rules("model-R56")
+@pytest.mark.rules("model-R56", "model-R75")
 @pytest.mark.parametrize("model", STARTED)
 def test_without_a_step_the_vectors_of_the_same_log_have_the_same_bytes(model):
     changes = {**BOTH, "model": model, "dtype": "float32"}
@@ -63,7 +63,7 @@ def test_without_a_step_the_vectors_of_the_same_log_have_the_same_bytes(model):
     assert np.any(first)
 
 
-@pytest.mark.rules("model-R56")
+@pytest.mark.rules("model-R56", "model-R75")
 def test_rows_are_mapped_by_item_id_and_by_value(start, started):
     table, old = started.state.params.items, start.served.model.params.items
     known = known_items(start)
@@ -141,7 +141,7 @@ def test_moments_and_steps_start_at_zero(mind_run):
     assert not any(x.any() for x in (*moments.first.values(), *moments.second.values()))
 
 
-@pytest.mark.rules("model-R55")
+@pytest.mark.rules("model-R70")
 @pytest.mark.parametrize(
     ("changes", "expected", "got"),
     [
@@ -161,7 +161,7 @@ def test_only_a_setting_that_changes_a_shape_is_an_error(start, changes, expecte
     start.check(Config.of("mind", {**settings, **other}))
 
 
-@pytest.mark.rules("model-R55")
+@pytest.mark.rules("model-R70")
 @pytest.mark.parametrize("model", ["maxmf", "popularity"])
 def test_a_model_that_fits_only_its_log_is_no_start(model):
     before = start_of(OLD, model=model)
@@ -201,7 +201,7 @@ def test_a_started_run_without_its_start_is_an_error(mind_run, tmp_path):
         resume_run(tmp_path / "run")
 
 
-@pytest.mark.rules("model-R55", "model-R56")
+@pytest.mark.rules("model-R55", "model-R56", "model-R81")
 def test_fit_starts_from_a_model_or_a_run_with_its_settings(tmp_path):
     small = {**SMALL, "backend": "numpy", "window": 5}
     model = mindref.MIND(**small).fit(OLD, run=tmp_path / "run")
@@ -243,7 +243,7 @@ def log_of_few_items(start, num_items):
     return from_arrays(users, items * 2, range(2 * num_items))
 
 
-@pytest.mark.rules("model-R63")
+@pytest.mark.rules("model-R78", "model-R79")
 def test_items_that_an_update_leaves_out_are_a_warning(tmp_path):
     start = start_of(OLD, protocol="global_time")
     total = int(np.count_nonzero(start.trained_items))

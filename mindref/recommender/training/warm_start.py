@@ -1,7 +1,7 @@
 """Warm start: the state of a new training from the model of an earlier run.
 
-Spec: specs/model.md, model-R55 to R59, R63. Rows of tables are mapped by item id and by feature
-value; rows of new items begin at the vectors of their features, or at the mean.
+Spec: specs/model.md, model-R55 to R59, R63, R70 to R78. Rows of tables are mapped by item id and by
+feature value; rows of new items begin at the vectors of their features, or at the mean.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class WarmStart(NamedTuple):
         if not rejected and parameter_shapes(old) != parameter_shapes(config):
             # if no setting alone changes a shape, all changed settings are named
             rejected = [name for name in changed if changes_shape(old, config, name)] or changed
-        if rejected:  # model-R55
+        if rejected:  # model-R70
             expected = f"the settings of that run, {settings_text(old, rejected)}"
             todo = "leave the setting out, or train without the start"
             raise RunError(say(subject, expected, settings_text(config, rejected), todo))
@@ -95,7 +95,7 @@ class WarmStart(NamedTuple):
         }
         start = {"run": self.location, "model": digest, "step": self.served.step, **counts}
         trained_on = [asdict(x) for x in self.trainings(digest)]
-        return {**start, "trained_on": trained_on}  # model-R59, R62
+        return {**start, "trained_on": trained_on}  # model-R59, R77
 
     @property
     def trained_items(self) -> Bools:
@@ -119,7 +119,7 @@ def left_out_warnings(start: Mapping[str, Any]) -> list[str]:
     An item is missing if it has no interaction in the log of the new training.
     start: the entry `start_from` of config.json; empty without a start.
     """
-    left_out, total = start.get("left_out_items", 0), start.get("trained_items", 0)  # model-R63
+    left_out, total = start.get("left_out_items", 0), start.get("trained_items", 0)  # model-R78
     if 2 * left_out <= total:
         return []
     run = run_label(start["run"])
@@ -136,7 +136,7 @@ FEATURES = ("model", "item_features", "user_features")
 def check_family(config: Config, subject: str) -> None:
     """Raise ConfigError for a family that is fitted, or that has parameters of each user."""
     family = family_of(config.model)
-    if not family.by_steps or "users" in family.params._fields:
+    if not family.by_steps or "users" in family.params._fields:  # model-R70
         expected = "a run of a model whose parameters fit another log"
         todo = "train without the start"
         raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
@@ -239,7 +239,7 @@ def map_rows(earlier: Array, rows: Ints | None, new: Array) -> Array:
     rows: row of the earlier array for each new row, -1 to keep the new one; None: all rows.
     """
     if rows is None:
-        return earlier.astype(new.dtype)  # a copy, because steps change it in place
+        return earlier.astype(new.dtype)  # model-R75: a copy, because steps change it in place
     mapped = new.copy()
     is_known = rows >= 0
     mapped[is_known] = earlier[rows[is_known]]

@@ -32,7 +32,7 @@ NOT_OBSERVED = {
     **{f"model-R{n}": "the rule concerns the choice of the family" for n in range(36, 41)},
     **{
         f"model-R{n}": "the rule concerns the interfaces and files of mindref"
-        for n in (*range(41, 64), *range(66, 70))
+        for n in (*range(41, 64), *range(66, 82))
     },
     **{
         f"model-R{n}": "the rule concerns the arguments of the functions of mindref"
