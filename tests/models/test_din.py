@@ -63,6 +63,15 @@ def test_it_agrees_with_loops_over_numbers(rng, axes, options):
         np.testing.assert_allclose(w.loss()[0], naive.din_loss(w), rtol=GRADIENT)
 
 
+@pytest.mark.rules("din-R2")
+def test_no_item_vectors_give_the_scores():
+    """Scores <v, w> of users v and items w in D dimensions have at most rank D."""
+    w = din_world(np.random.default_rng(0), (12, 5, 6))
+    items, width = len(w.catalogue.rows), w.config.width
+    table = w.with_shared(candidates=np.tile(np.arange(items), (12, 1)))
+    assert np.linalg.matrix_rank(scores(table)) == items > width
+
+
 @pytest.mark.rules("din-R5")
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_the_loss_neither_overflows_nor_loses_its_digits(dtype):
