@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "long_description.md"
 """The file that setup.cfg names; Git ignores it."""
 
-RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#)([^)\s]+)\)")
+RELATIVE_LINK = re.compile(r"(!?)\[([^\]]+)\]\((?!https?:|#)([^)\s]+)\)")
 
 
 def source_address(metadata: ConfigParser) -> str:
@@ -32,12 +32,14 @@ def source_address(metadata: ConfigParser) -> str:
 
 
 def long_description(readme: str, address: str) -> str:
-    """Return the text of README.md without relative links."""
+    """Return the text of README.md without relative links, and without an address no picture."""
 
     def replace(match: re.Match[str]) -> str:
-        text, target = match.groups()
+        picture, text, target = match.groups()
         if address:
-            return f"[{text}]({address}/{target})"
+            return f"{picture}[{text}]({address}/{target}{'?raw=true' * bool(picture)})"
+        if picture:
+            return ""
         return text if target.startswith(text) else f"{text} (`{target.partition('#')[0]}`)"
 
     return RELATIVE_LINK.sub(replace, readme)

@@ -34,7 +34,8 @@ def test_without_a_known_address_the_text_of_a_link_remains(build_backend):
     assert relative_links(README)
     text = build_backend.long_description(README, "")
     assert relative_links(text) == []
-    assert "mind_plus (`specs/mind_plus.md`)" in text
+    assert "security (`specs/security.md`)" in text
+    assert "![" not in text
     assert "[specs/" not in text
     assert "[arXiv 1904.08030](https://arxiv.org/abs/1904.08030)" in text
 
@@ -47,6 +48,7 @@ def test_with_an_address_every_link_leads_to_a_file_of_the_version(build_backend
     text = build_backend.long_description(README, address)
     assert relative_links(text) == []
     assert f"({address}/specs/data.md)" in text
+    assert f"]({address}/specs/pictures/routing_iterations.svg?raw=true)" in text
 
 
 def test_floors_come_from_setup_cfg():

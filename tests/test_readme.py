@@ -12,6 +12,8 @@ from tests.assertions import nonempty
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+GUIDE = REPOSITORY / ".site" / "pages" / "guide"
+PAGES = [REPOSITORY / "README.md", *sorted(GUIDE.glob("*.md"))]
 SNIPPETS = re.findall(r"^```python run\n(.*?)^```$", README, re.M | re.S)
 
 
@@ -51,12 +53,13 @@ def test_every_command_has_a_place(name):
     assert f"mindref {name}" in README
 
 
-def test_every_command_and_option_that_is_shown_exists():
-    known = {}
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_every_command_and_option_that_is_shown_exists(page):
+    known, text = {}, page.read_text(encoding="utf-8")
     for name in nonempty(COMMANDS):
         command = mindref_group.get_command(None, name)  # the context is unused
         known[name] = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
-    for block in nonempty(re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)):
+    for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", text, re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
             for name, rest in re.findall(r"\bmindref (\w+)([^|;&#]*)", line):
                 assert name in known, f"no such command: {line}"

@@ -28,7 +28,18 @@ PAGES = {
 }
 """Path in the repository -> path on the site, for files outside specs/."""
 
-API = re.compile(r"api/(?!index)(\w+)\.md")
+API = re.compile(r"api/(?!index)([\w/]+)\.md")
+"""A page of the API reference: api/data/log.md for mindref.data.log."""
+
+API_TEXT = """---
+search:
+  boost: 0.1
+---
+::: mindref.{module}
+    options: {options}
+"""
+"""Docstrings repeat the words of the guide and of the specification, which searches show first."""
+
 INCLUDE = re.compile(r'^<!-- include: (\S+) "(.*?)"(?: to "(.*?)")? -->$', re.M)
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^()\s#]+)(#[^()\s]*)?\)")
 
@@ -38,6 +49,19 @@ def on_config(config: MkDocsConfig) -> None:
     listed = str(config.nav)
     (section,) = (entry[SECTION] for entry in config.nav if SECTION in entry)
     section += [path for path in specification_pages() if path not in listed]
+    for entries in (x for entry in config.nav for x in entry.values() if isinstance(x, list)):
+        entries[:] = [split_package(entry) for entry in entries]
+
+
+def split_package(entry: Any) -> Any:
+    """Return the entry of a package in the API reference with a page for each module."""
+    if not isinstance(entry, dict) or not (match := API.fullmatch(str(*entry.values()))):
+        return entry
+    package = match[1]
+    files = sorted((REPOSITORY / "mindref" / package).glob("[!_]*"))
+    modules = [x.stem for x in files if x.suffix == ".py" or (x / "__init__.py").is_file()]
+    pages = [split_package({x: f"api/{package}/{x}.md"}) for x in modules]
+    return {Path(package).name: [{"overview": match[0]}, *pages]} if pages else entry
 
 
 def specification_pages() -> list[str]:
@@ -59,8 +83,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         target: (REPOSITORY / path).read_bytes()
         for path, target in [*PAGES.items(), *((path, path) for path in specification_files())]
     }
-    for module in API.findall(str(config.nav)):
-        contents[f"api/{module}.md"] = f"::: mindref.{module}\n    options: {{heading_level: 1}}\n"
+    paths = API.findall(str(config.nav))
+    for path in paths:
+        is_split = any(x.startswith(f"{path}/") for x in paths)
+        options = f"{{heading_level: 1, show_submodules: {str(not is_split).lower()}}}"
+        module = path.replace("/", ".")
+        contents[f"api/{path}.md"] = API_TEXT.format(module=module, options=options)
     contents |= executed_pages(Path(config.docs_dir), config.nav, config.extra["run_commands"])
     for path, content in contents.items():
         if file := files.get_file_from_path(path):

@@ -100,14 +100,52 @@ def test_the_guide_has_the_output_of_its_commands(site):
     assert len(study_page) > 100_000
 
 
-def test_search_works_from_disk_without_a_network(site, browser):
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("routing-R3", "specs/routing.html"),
+        ("how many interests", "guide/interests.html"),
+        ("why several interests", "guide/interests.html"),
+    ],
+)
+def test_search_works_from_disk_without_a_network(query, found, site, browser):
     context = browser.new_context(offline=True)
     page, urls = context.new_page(), []
     page.on("request", lambda request: urls.append(request.url))
     page.goto((site / "index.html").as_uri())
-    page.locator("[data-md-component=search-query]").fill("routing-R3")
+    page.locator("[data-md-component=search-query]").fill(query)
     first = page.locator("a.md-search-result__link").first
     first.wait_for(state="attached")
-    assert "specs/routing.html" in first.get_attribute("href")
+    assert found in first.get_attribute("href")
     assert [url for url in urls if not url.startswith("file:")] == []
     context.close()
+
+
+@pytest.mark.parametrize("path", ["index.html", "guide/study.html"])
+def test_a_page_shows_the_study_page(path, site, browser):
+    page = browser.new_page()
+    page.goto((site / path).as_uri())
+    frame = page.locator("iframe.study")
+    frame.scroll_into_view_if_needed()
+    frame.content_frame.get_by_role("button", name="Play").first.wait_for()
+    page.close()
+
+
+def test_a_copied_block_has_neither_prompts_nor_outputs(site, browser):
+    page = browser.new_page()
+    page.goto((site / "guide" / "training.html").as_uri())
+    page.evaluate("document.addEventListener('copy', e => { window.copied = e.target.value })")
+    page.locator(".highlight:has(.gp):has(.go) button").first.click()
+    page.wait_for_function("window.copied")
+    copied = page.evaluate("window.copied")
+    assert copied.startswith("mindref train")
+    assert "hit_rate@10" not in copied
+    assert "$ " not in copied
+    page.close()
+
+
+def test_a_package_of_the_api_has_a_page_for_each_module(site):
+    for module in ("data/log", "data/readers/delimited", "ops/routing", "models/mind"):
+        text = (site / "api" / f"{module}.html").read_text(encoding="utf-8")
+        assert f'id="mindref.{module.replace("/", ".")}"' in text
+        assert text.count('class="doc doc-object doc-module"') == 1
