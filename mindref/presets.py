@@ -50,7 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "patience": 4,
     },
 }
-"""Changes that each preset makes. The paper gives no window and no negatives; see specs/model.md.
+"""Changes that each preset makes. The paper gives no window and no negatives; see specs/paper.md.
 The values of `recommended` were measured: specs/evidence.md."""
 
 PROTOCOLS_BY_PRESET: dict[str, str] = {"paper": "paper"}
