@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import RoutingCase, generators, routing_cases
+from mindref.conformance.tolerances import SAME_MATH
 from mindref.models.logits import keyed_table
 from mindref.ops import routing, squash
 from mindref.ops.votes import sum_votes
@@ -117,10 +118,11 @@ CONSTANT_WEIGHTS = {
 @pytest.mark.parametrize("changes", CONSTANT_WEIGHTS.values(), ids=CONSTANT_WEIGHTS)
 def test_both_gradients_agree_where_the_coupling_weights_are_constant(changes):
     """The cases that the page lists. Any other call of this kind has two gradients."""
+    bound = SAME_MATH[np.dtype(np.float64)]
     for agree, options in ((True, changes), (False, {})):
         of_all, of_last = (both_gradients(choice, **options) for choice in routing.GRADIENTS)
         for every, last in zip(of_all, of_last, strict=True):
-            assert np.allclose(every, last, rtol=1e-12, atol=1e-12) == agree
+            assert np.allclose(every, last, rtol=bound, atol=bound) == agree
 
 
 def both_gradients(choice, *, iterations=3, active=3, length=5, axis="interests", sigma=1.0):
