@@ -118,7 +118,7 @@ def test_uniform_routing_has_equal_weights_along_its_axis(axis, weight):
     options = {"routing": "uniform", "routing_axis": axis}
     _, _, saved = world(np.random.default_rng(0), (1, 4, 3, 5), mask, **options).interests()
     assert len(saved.routing.iterations) == 1
-    assert_close(saved.routing.couplings[0], np.tile([weight, weight, 0], (4, 1)), atol=1e-15)
+    assert_close(saved.routing.couplings[0], np.tile([weight, weight, 0], (4, 1)), atol=VANISHING)
 
 
 @pytest.mark.rules(

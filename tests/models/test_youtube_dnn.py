@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mindref.config import Config
+from mindref.conformance.tolerances import VANISHING
 from mindref.models import parameters, youtube_dnn
 from mindref.models.mind_plus.ages import recency
 from mindref.models.parameters import Sizes, flatten
@@ -83,7 +84,7 @@ def test_one_interest_of_mind_is_not_the_mean():
         routing.forward(*arrays, **options, kind=kind)[0][:, 0] for kind in ("squash", "none")
     )
     assert (np.linalg.norm(capsules, axis=1) < 1).all()
-    assert_close(unsquashed, lengths * mean, atol=1e-14)
+    assert_close(unsquashed, lengths * mean, atol=VANISHING)
     log_weights = np.broadcast_to(-np.log(lengths)[..., None], (3, 7, 1)).copy()
     weighted = routing.forward(*arrays, log_weights, **options, kind="none")[0][:, 0]
-    assert_close(weighted, mean, atol=1e-14)
+    assert_close(weighted, mean, atol=VANISHING)
