@@ -46,10 +46,11 @@ def test_trials_of_a_preset_keep_its_settings(tmp_path):
     model = planned(tmp_path, "paper", width=4).model
     assert model.trials[0] == {}
     assert model.config(0) == Config.of("paper", {**SMALL, "width": 4})
-    assert [set(trial) for trial in model.trials[1:]] == [{"learning_rate", "window"}] * 2
+    tuned = {"interests", "learning_rate", "window"}
+    assert [set(trial) for trial in model.trials[1:]] == [tuned] * 2
     for number, trial in enumerate(model.trials):
         assert model.config(number) == Config.of("paper", {**SMALL, "width": 4, **trial})
-    fixed = planned(tmp_path, "mind", 9, window=4).model
+    fixed = planned(tmp_path, "mind", 9, window=4, interests=2).model
     assert [set(trial) for trial in fixed.trials[1:]] == [
         {"learning_rate"}
     ] * 3  # of 4 values; one is the default
@@ -63,7 +64,7 @@ def test_a_model_has_its_own_grid_and_start(tmp_path):
     assert (model.arm.label, preset) == ("maxmf", "mind")
     assert model.config(0).sampler == "uniform"
     assert model.config(0).batch == COMMON["batch"]
-    assert set(model.trials[1]) == {"learning_rate", "pair_loss"}
+    assert set(model.trials[1]) == {"learning_rate", "pair_loss", "width"}
 
 
 @pytest.mark.rules("experiments-R23")
@@ -94,7 +95,7 @@ def test_a_plan_without_a_tunable_setting_and_a_table_without_a_result_are_error
     tmp_path, monkeypatch
 ):
     with pytest.raises(ConfigError, match="a setting that can be tuned, got none for mind"):
-        planned(tmp_path, learning_rate=0.1, window=3)
+        planned(tmp_path, learning_rate=0.1, window=3, interests=2)
     with pytest.raises(ConfigError, match="none for popularity"):
         tune.plan_tuning(None, {"model": "popularity"}, 2, tmp_path)
     with_values(monkeypatch, [None] * 3)
