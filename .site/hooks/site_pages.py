@@ -47,9 +47,10 @@ LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^()\s#]+)(#[^()\s
 def on_config(config: MkDocsConfig) -> None:
     """Add the pages of specs/ that no section names to the section "Specification"."""
     listed = str(config.nav)
-    (section,) = (entry[SECTION] for entry in config.nav if SECTION in entry)
+    sections = [entry for entry in config.nav if isinstance(entry, dict)]
+    (section,) = (entry[SECTION] for entry in sections if SECTION in entry)
     section += [path for path in specification_pages() if path not in listed]
-    for entries in (x for entry in config.nav for x in entry.values() if isinstance(x, list)):
+    for entries in (x for entry in sections for x in entry.values() if isinstance(x, list)):
         entries[:] = [split_package(entry) for entry in entries]
 
 
