@@ -13,6 +13,7 @@ from dataclasses import field
 from functools import partial
 from typing import Any, TypeVar
 
+from mindref.arguments import is_flag
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say, value_text
 
 Value = TypeVar("Value")
@@ -130,21 +131,28 @@ def unchanged(kind: type, value: object) -> object:
 def to_integer(value: Any) -> int:
     """Return an exact integer: 3 for 3.0 and "3". A fraction or a bool raises ValueError."""
     integer = int(value)
-    if isinstance(value, bool) or not (isinstance(value, str) or integer == value):
+    if is_flag(value) or not (isinstance(value, str) or integer == value):
         raise ValueError
     return integer
 
 
 def to_float(value: Any) -> float:
     """Return a float, which may be infinite; a bool raises TypeError."""
-    if isinstance(value, bool):
+    if is_flag(value):
         raise TypeError
     return float(value)
 
 
+def to_flag(value: Any) -> bool:
+    """Return a bool of Python for a bool of Python or NumPy. Other values raise TypeError."""
+    if not is_flag(value):
+        raise TypeError
+    return bool(value)
+
+
 LIST = "a list, or values separated by commas"
 CONVERSIONS: dict[str, tuple[Callable[[Any], object], str]] = {
-    "bool": (partial(unchanged, bool), "true or false"),
+    "bool": (to_flag, "true or false"),
     "int": (to_integer, "an integer"),
     "float": (to_float, "a number"),
     "str": (partial(unchanged, str), "a text"),

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,8 +71,11 @@ def test_the_presets_mind_and_paper_equal_the_columns_of_the_spec():
         ({"interests": math.nan}, "interests: expected an integer, got nan"),
         ({"interests": "four"}, "interests: expected an integer, got 'four'"),
         ({"interests": True}, "interests: expected an integer, got True"),
+        ({"interests": np.True_}, f"interests: expected an integer, got {np.True_!r}"),
+        ({"hidden": [np.True_]}, f"hidden: expected {A_LIST}, got {[np.True_]}"),
         ({"interests": None}, "interests: expected an integer, got None"),
         ({"power": True}, "power: expected a number, got True"),
+        ({"power": np.True_}, f"power: expected a number, got {np.True_!r}"),
         ({"power": "hard"}, "power: expected a number, got 'hard'"),
         ({"last_relu": 1}, "last_relu: expected true or false, got 1"),
         ({"last_relu": "yes"}, "last_relu: expected true or false, got 'yes'"),
@@ -112,6 +116,8 @@ def test_ranges_include_both_ends_and_nothing_beyond(name):
         ("seed", str(2**63 - 1), 2**63 - 1),
         ("power", "inf", math.inf),
         ("power", 2, 2.0),
+        ("last_relu", np.True_, True),
+        ("normalise", np.False_, False),
         ("hidden", "256, 128", (256, 128)),
         ("hidden", "256", (256,)),
         ("hidden", "", ()),
