@@ -1,10 +1,11 @@
 """The generated parts of specs/field.md, each between two comments with its name.
 
-    python -m tests.public_code.page --write comparison places     # seconds
-    python -m tests.public_code.page --write bugs                  # minutes
+    python -m tests.public_code.page --write comparison     # seconds
+    python -m tests.public_code.page --write bugs           # minutes
+    python -m tests.public_code.page --check FOLDER         # lines of the sources FOLDER/PROJECT
 
-The mutants describe each deviation; `deviations.toml` has its kind and its place in the source of
-each project. The part `bugs` has the diagnosis of each bug of bugs.py.
+The mutants describe each deviation; `deviations.toml` has its kind, its place in the source of each
+project and its cost. The part `bugs` has the diagnosis of each bug of bugs.py.
 """
 
 from __future__ import annotations
@@ -71,12 +72,19 @@ class Deviation(NamedTuple):
 
 
 @cache
+def read_table() -> tuple[dict[str, dict[str, list[str]]], dict[str, str]]:
+    """Return mutant -> project -> kind, place and condition; and mutant -> cost."""
+    table = tomllib.loads(DATA.read_text(encoding="utf-8"))
+    costs = {mutant: row.pop("cost", "") for mutant, row in table.items()}
+    return table, costs
+
+
+@cache
 def read_deviations() -> tuple[Deviation, ...]:
     """Return the deviations in the order of the file, one for each column."""
-    table = tomllib.loads(DATA.read_text(encoding="utf-8"))
     return tuple(
         Deviation(mutant, column, kind, place, *(condition or [""]))
-        for mutant, row in table.items()
+        for mutant, row in read_table()[0].items()
         for project, (kind, place, *condition) in row.items()
         for column in COLUMNS
         if column == project or column.startswith(f"{project}-")
@@ -95,28 +103,40 @@ def is_seen(mutant: Mutant, column: str) -> bool:
 
 
 def comparison_table() -> Iterator[str]:
-    """Yield a row for each mutant: the kind of deviation of each implementation."""
-    yield f"| rule | re-stated as | {' | '.join(COLUMNS.values())} |"
-    yield "|---|---|" + "---|" * len(COLUMNS)
-    for name in dict.fromkeys(one.mutant for one in read_deviations()):
-        kinds = {one.column: one.kind for one in read_deviations() if one.mutant == name}
-        cells = [kinds.get(column, "") for column in COLUMNS]
-        yield f"| {' | '.join([BY_NAME[name].rule, f'`{name}`', *cells])} |"
+    """Yield a row for each mutant: its description, the places by kind of deviation, the cost."""
+    yield "| rule | re-stated as | deviation | implementations | HR@50 |"
+    yield "|---|---|---|---|--:|"
+    table, costs = read_table()
+    for name, projects in table.items():
+        mutant = BY_NAME[name]
+        places: dict[str, list[str]] = {}
+        for project, (kind, place, *condition) in projects.items():
+            source = place.partition("#")[0]
+            where = " ".join([f"`{source}`", *(f"({text})" for text in condition)])
+            places.setdefault(kind, []).append(f"{COLUMNS.get(project, project)} {where}")
+        kinds = "; ".join(f"{kind}: {', '.join(places[kind])}" for kind in places)
+        by = "" if "suite" in mutant.scope else " (tests)"
+        text = mutant.description.replace("|", "\\|")
+        yield f"| {mutant.rule} | `{name}`{by} | {text} | {kinds} | {costs[name]} |"
 
 
-def place_table() -> Iterator[str]:
-    """Yield a row for each mutant: its description, and the places of the deviation."""
-    yield "| re-stated as | deviation | where |"
-    yield "|---|---|---|"
-    for name in dict.fromkeys(one.mutant for one in read_deviations()):
-        places = [
-            f"{COLUMNS[one.column]} `{one.place}`" + f" ({one.condition})" * bool(one.condition)
-            for one in read_deviations()
-            if one.mutant == name
-        ]
-        text = BY_NAME[name].description.replace("|", "\\|")
-        by = "" if "suite" in BY_NAME[name].scope else " (killed by the tests, not by the suite)"
-        yield f"| `{name}`{by} | {text} | {'; '.join(places)} |"
+def check_places(folder: Path) -> tuple[list[str], int]:
+    """Return the places without their word in a copy of the sources, and the number of right ones.
+
+    `folder` contains a folder for each project. Projects and places without a copy are left out.
+    """
+    wrong, right = [], 0
+    for mutant, projects in read_table()[0].items():
+        for project, (_, place, *_) in projects.items():
+            source, _, word = place.partition("#")
+            file, _, line = source.partition(":")
+            if word and (folder / project).is_dir():
+                lines = (folder / project / file).read_text(encoding="utf-8").splitlines()
+                if word in "".join(lines[int(line) - 1 : int(line)]):
+                    right += 1
+                else:
+                    wrong.append(f"{mutant}: {project} {source} does not contain {word}")
+    return wrong, right
 
 
 # the diagnosis of the bugs
@@ -167,19 +187,18 @@ def bug_table() -> Iterator[str]:
             names.append("elsewhere " + ", ".join(f"`{name}`" for name in diagnosis.others))
         is_right = bool(set(diagnosis.mutants) & set(bug.mutants)) and not diagnosis.others
         right += is_right
-        description = mutant.description.replace("|", "\\|")
-        cells = [f"`{bug.__name__}`", description, mutant.seen, mutant.rule]
+        cells = [f"`{bug.__name__}`", mutant.seen, mutant.rule]
         cells += [f"`{diagnosis.check}`", " or ".join(names) or "nothing"]
         rows.append(f"| {' | '.join([*cells, 'yes' if is_right else 'no'])} |")
     yield f"{right} of {len(BUGS)} are named.\n"
-    yield "| bug | deviation | seen in | rule | check | the diagnosis names | right |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| bug | seen in | rule | check | the diagnosis names | right |"
+    yield "|---|---|---|---|---|---|"
     yield from rows
 
 
 def read_bugs() -> dict[str, dict[str, str]]:
     """Return bug -> the cells of its row by column, without code marks."""
-    columns = ("deviation", "seen", "rule", "check", "names", "right")
+    columns = ("seen", "rule", "check", "names", "right")
     _, body, _ = split_page("bugs")
     lines = [line.replace("\\|", "/").strip("|").split("|") for line in body.splitlines()[4:]]
     rows = [[cell.strip().replace("`", "") for cell in cells] for cells in lines]
@@ -188,15 +207,18 @@ def read_bugs() -> dict[str, dict[str, str]]:
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "comparison": comparison_table,
-    "places": place_table,
     "bugs": bug_table,
 }
 
 
 def main(words: list[str]) -> None:
-    """Write the parts that are named."""
+    """Write the parts that are named, or check the places in a folder of sources."""
+    if words[:1] == ["--check"] and len(words) == 2:
+        wrong, right = check_places(Path(words[1]))
+        sys.stdout.write("\n".join([*wrong, f"{right} places are right, {len(wrong)} wrong\n"]))
+        sys.exit(bool(wrong))
     if words[:1] != ["--write"] or not set(words[1:]) <= set(PARTS):
-        sys.exit(f"usage: python -m tests.public_code.page --write [{'|'.join(PARTS)}]...")
+        sys.exit(f"usage: page.py --write [{'|'.join(PARTS)}]... or --check FOLDER")
     for part in words[1:]:
         lines = "\n".join(PARTS[part]())
         head, _, tail = split_page(part)

@@ -63,27 +63,48 @@ def test_a_name_in_another_name_is_not_seen():
     assert seen == ["EasyRec", "PaddleRec-2021", "PaddleRec-HEAD", "DeepMatch"]
 
 
-@pytest.mark.parametrize("part", ["comparison", "places"])
-def test_the_tables_of_the_page_are_those_of_the_command(part):
-    command = f"python -m tests.public_code.page --write {part}"
-    assert page.split_page(part)[1] == "\n".join(page.PARTS[part]()) + "\n", f"run: {command}"
+def test_the_table_of_the_page_is_that_of_the_command():
+    command = "python -m tests.public_code.page --write comparison"
+    assert page.split_page("comparison")[1] == "\n".join(page.comparison_table()) + "\n", command
 
 
-def test_the_costs_are_of_deviations_and_the_limits_of_chance_follow_from_the_seeds():
-    _, body, _ = page.split_page("cost")
-    measured = set(re.findall(r"\| `([a-z0-9-]+)` \|", body))
-    assert len(measured) > 30
-    assert measured <= {x.mutant for x in DEVIATIONS}
-    limits = []
-    for options in dict.fromkeys(re.findall(r"^\| (.*?) ?\| right, numba, seed 0", body, re.M)):
-        right = rf"^\| {re.escape(options)} ?\| right, numba, seed \d \| ([\d.]+)"
-        values = [float(value) for value in re.findall(right, body, re.M)]
-        spread = statistics.stdev(values) / statistics.mean(values)
-        quantile = stats.t.ppf(0.975, len(values) - 1)
-        limits.append(f"{100 * quantile * spread * (1 + 1 / len(values)) ** 0.5:.1f}")
+def test_every_deviation_has_a_cost_or_a_reason_of_the_page_why_there_is_none():
+    reasons = re.findall(r"^- \*([a-z ]+)\*: ", PAGE.read_text(encoding="utf-8"), re.M)
+    _, costs = page.read_table()
+    assert set(costs) == {x.mutant for x in DEVIATIONS}
+    for mutant, cost in costs.items():
+        same = cost.removeprefix("as `").removesuffix("`")
+        measured = re.fullmatch(r"[+-][\d.]+ %", costs.get(same, cost))
+        assert measured or cost in reasons, f"{mutant}: {cost}"
+    assert sum(cost.endswith("%") for cost in costs.values()) > 35
+
+
+def test_the_check_of_places_finds_a_line_without_its_word(tmp_path):
+    (file,) = {x.place for x in DEVIATIONS if x.mutant == "count-of-one-more"}
+    source, word = file.split("#")
+    path, line = source.split(":")
+    copy = tmp_path / "DeepMatch" / path
+    copy.parent.mkdir(parents=True)
+    copy.write_text("\n" * (int(line) - 1) + word, encoding="utf-8")
+    others = {x.place.split(":")[0] for x in DEVIATIONS if x.column == "DeepMatch"} - {path}
+    for other in others:
+        (copy.parent.parent / other).parent.mkdir(exist_ok=True)
+        (copy.parent.parent / other).write_text("", encoding="utf-8")
+    wrong, right = page.check_places(tmp_path)
+    assert right == 1
+    assert len(wrong) == sum(x.column == "DeepMatch" for x in DEVIATIONS) - 1
+
+
+def test_the_limits_of_chance_follow_from_the_seeds():
     text = PAGE.read_text(encoding="utf-8")
-    (sentence,) = re.findall(r"^- \*difference\*:.*?(?=^- )", text, re.M | re.S)
-    assert re.findall(r"limit is ([\d.]+) %", sentence) == limits
+    rows = re.findall(r"^\| .* \| ([\d., ]+) \| ([\d.]+) % \| ([\d.]+) % \|$", text, re.M)
+    assert len(rows) == 3
+    for seeds, deviation, limit in rows:
+        values = [float(value) for value in seeds.split(", ")]
+        spread = 100 * statistics.stdev(values) / statistics.mean(values)
+        quantile = stats.t.ppf(0.975, len(values) - 1)
+        assert f"{spread:.1f}" == deviation
+        assert f"{quantile * spread * (1 + 1 / len(values)) ** 0.5:.1f}" == limit
 
 
 def test_every_bug_has_a_row_and_mutants_of_the_suite():
