@@ -1,9 +1,9 @@
 """Run correct implementations under many seeds: python -m tests.conformance.false_alarms --seeds
 200.
 
-Prints a table with a line for each operator and implementation. A failure is a false alarm and is
-listed with its seed. All implementations run the same calls one after the other, so that drawn
-calls and expected answers are in the caches.
+Prints a table with a row for each operator. A failure is a false alarm and is listed with its seed.
+All implementations run the same calls one after the other, so that drawn calls and expected answers
+are in the caches.
 
 --examples N   calls of each check and seed; at least two, because the first is the simplest one
 --levels N     also the model, its loss and its training, composed of the operators: N seeds
@@ -36,7 +36,7 @@ CONCURRENCY_SEEDS = 20
 """Most seeds of a check of concurrency: it takes seconds, and its numbers decide nothing."""
 
 NULLS = "nulls"
-"""Name of the table row of the trivial implementations."""
+"""Name of the line of the trivial implementations."""
 
 Implementations = dict[str, BackendImplementation]
 
@@ -122,30 +122,33 @@ def composed_stems() -> tuple[str, ...]:
     return tuple(dict.fromkeys(c.stem for c in all_checks() if c.stem not in OPERATORS))
 
 
-def lines(options: argparse.Namespace) -> Iterator[Line]:
+def stem_lines(options: argparse.Namespace) -> Iterator[list[Line]]:
+    """Yield the lines of each operator and stem: the implementations, then the trivial ones."""
     implementations = correct_implementations()
     plan = [(stem, options.seeds) for stem in options.stems or OPERATORS]
     plan += [(stem, options.levels) for stem in composed_stems() if options.levels]
     for stem, count in plan:
         seeds = range(options.first, options.first + count)
-        yield from run_implementations(stem, implementations, seeds, options.examples)
-        if options.nulls:
-            yield run_trivial_implementations(
-                stem, range(options.first, options.first + options.nulls)
-            )
+        lines = run_implementations(stem, implementations, seeds, options.examples)
+        nulls = range(options.first, options.first + options.nulls)
+        yield [*lines, run_trivial_implementations(stem, nulls)]
 
 
 def heading() -> list[str]:
     shares = [f"largest share, {p}" for p in PRECISIONS]
-    cells = ["tested", "implementation", "seeds", "checks run", *shares, "grade B", "false alarms"]
-    return ["| " + " | ".join(cells) + " |", "|---|---|" + "--:|" * (len(cells) - 2)]
+    cells = ["tested", "seeds", "checks run", *shares, "grade B", "false alarms"]
+    cells += ["trivial: checks run", "accepted"]
+    return ["| " + " | ".join(cells) + " |", "|---|" + "--:|" * (len(cells) - 1)]
 
 
-def row(line: Line) -> str:
-    grades = [*(f"{share:.2f}" for share in line.share), line.below_a]
-    numbers = ["", "", ""] if line.backend == NULLS else grades
-    counts = [line.seeds, line.runs, *numbers, len(line.alarms)]
-    return "| " + " | ".join([line.stem, line.backend, *map(str, counts)]) + " |"
+def row(lines: list[Line]) -> str:
+    """Return the row of one stem: the sums or maxima over its implementations."""
+    *correct, nulls = lines
+    shares = [f"{max(column):.2f}" for column in zip(*(x.share for x in correct), strict=True)]
+    runs, grades = sum(x.runs for x in correct), sum(x.below_a for x in correct)
+    alarms = sum(len(x.alarms) for x in correct)
+    cells = [nulls.stem, correct[0].seeds, runs, *shares, grades, alarms]
+    return f"| {' | '.join(map(str, [*cells, nulls.runs, len(nulls.alarms)]))} |"
 
 
 def arguments() -> argparse.Namespace:
@@ -160,14 +163,15 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print the table, each false alarm below its line."""
+    """Print the table, each false alarm below its row."""
     options, start = arguments(), time.perf_counter()
     table, alarms = heading(), 0
     print(*table, sep="\n")
-    for line in lines(options):
-        table.append(row(line))
-        print(table[-1], *line.alarms, sep="\n", flush=True)
-        alarms += len(line.alarms)
+    for lines in stem_lines(options):
+        found = [alarm for line in lines for alarm in line.alarms]
+        table.append(row(lines))
+        print(table[-1], *found, sep="\n", flush=True)
+        alarms += len(found)
     print(f"{alarms} false alarms, {time.perf_counter() - start:.0f} s")
     if options.write:
         write_section("false alarms", table)

@@ -1,13 +1,13 @@
 """Which mutants a check of their rule kills: python -m tests.conformance.mutant_kills --write.
 
-A rule is covered if every mutant that breaks it fails a check that cites the rule, in float64 and
-in float32. The table goes into specs/coverage.md.
+A rule is covered if it has a mutant, and every mutant that breaks it fails a check that cites the
+rule, in float64 and in float32. The table goes into specs/coverage.md.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -25,15 +25,14 @@ BUDGET = ExampleBudget(30, seed=0, shrink=False)  # the examples of the profile 
 
 
 class Row(NamedTuple):
-    rule: str
+    """The rules of a page that a check cites, and the mutants that break one of them."""
+
+    page: str
+    rules: int
+    covered: int
     checks: int
     mutants: int
     killed: tuple[int, ...]  # in each of PRECISIONS
-
-    @property
-    def covered(self) -> bool:
-        """Return whether a mutant proves that the rule is checked."""
-        return self.mutants > 0 and all(k == self.mutants for k in self.killed)
 
 
 def citing(rule: str) -> list[ConformanceCheck]:
@@ -51,22 +50,10 @@ def killer(mutant: Mutant, precision: Precision) -> str:
     return ""
 
 
-def row(rule: str) -> Row:
-    wrong = [v for v in suite_mutants() if v.rule == rule]
-    killed = tuple(sum(bool(killer(v, p)) for v in wrong) for p in PRECISIONS)
-    return Row(rule, len(citing(rule)), len(wrong), killed)
-
-
 def rules_of(page: str) -> list[str]:
     """Return the rules of a page that a check cites, in the order of the page."""
     cited = {rule for check in all_checks() for rule in check.rules}
     return [rule for rule in spec_pages.rules(page) if rule in cited]
-
-
-def line(counts: Row) -> str:
-    """Return the line of the table for one rule; tests/status.py reads it."""
-    cells = [counts.rule, counts.checks, counts.mutants, *counts.killed]
-    return f"| {' | '.join(map(str, cells))} | {'yes' if counts.covered else 'no'} |"
 
 
 def judged_pages() -> list[str]:
@@ -74,11 +61,30 @@ def judged_pages() -> list[str]:
     return [page for page in spec_pages.names() if rules_of(page)]
 
 
+def row(page: str, *, killed: Callable[[Mutant, Precision], object] = killer) -> Row:
+    """Return the row of a page. `killed` returns whether a check kills a mutant."""
+    rules = rules_of(page)
+    checks = {check.name for rule in rules for check in citing(rule)}
+    deaths = {rule: [] for rule in rules}
+    for mutant in suite_mutants():
+        if mutant.rule in deaths:
+            deaths[mutant.rule].append([bool(killed(mutant, p)) for p in PRECISIONS])
+    mutants = [one for ones in deaths.values() for one in ones]
+    covered = sum(bool(ones) and all(map(all, ones)) for ones in deaths.values())
+    counts = tuple(sum(column) for column in zip(*mutants, strict=True))
+    return Row(page, len(rules), covered, len(checks), len(mutants), counts)
+
+
+def line(counts: Row) -> str:
+    """Return the line of the table for one page."""
+    *cells, killed = counts
+    return f"| {' | '.join(map(str, [*cells, *killed]))} |"
+
+
 def table() -> Iterator[str]:
-    yield "| rule | checks | mutants | killed in float64 | killed in float32 | covered |"
-    yield "|---|--:|--:|--:|--:|---|"
-    for page in judged_pages():
-        yield from (line(row(rule)) for rule in rules_of(page))
+    yield "| page | rules | covered | checks | mutants | killed in float64 | killed in float32 |"
+    yield "|---" + "|--:" * 6 + "|"
+    yield from (line(row(page)) for page in judged_pages())
 
 
 def write_section(name: str, lines: Iterable[str], page: Path = TABLE) -> None:
