@@ -5,7 +5,10 @@
 Each table of the page stands below its commands, between `<!-- table: NAME -->` and `<!-- end -->`.
 The script runs the commands of each TABLE (default: all) in FOLDER, which has the data sets that
 tests/README.md names, and writes the table. Run number N of a table is stored in RUNS/TABLE/N. A
-command whose result is there is not run again, and a stopped script goes on where it stopped.
+training whose result is there is not run again, and a stopped script goes on where it stopped.
+
+The first command of a table of `mindref compare` makes its rows. Each further one is the same with
+`--opponent NAME  # MODEL`, and makes a line with the difference of the two.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ PICTURED = "settings"  # the table that is also a picture
 PICTURE = spec_pages.SPECS / "pictures" / "setting_effects.svg"
 BLOCK = re.compile(r"<!-- table: (\S+) -->\n\n```sh\n(.+?)```\n\n.*?<!-- end -->", re.S)
 RESULTS = {"compare": "compare.json", "ablate": "ablate.json", "train": "report.json"}
+BASELINES = ("item_knn", "own_counts")  # columns of a table of trainings
 STAR = 0.05  # the p below which an effect has a star
 Result = dict[str, Any]
 
@@ -63,9 +67,11 @@ def run_commands(folder: Path, commands: str) -> list[Result]:
     lines = commands.strip().replace("\\\n", " ").split("\n")
     results = []
     for number, line in enumerate(lines):
-        words, out = shlex.split(line, comments=True), folder / str(number)
+        words = shlex.split(line, comments=True)
+        is_comparison = words[1] == "compare"  # it does not train its finished runs again
+        out = folder / ("0" if is_comparison else str(number))
         stored = out / RESULTS[words[1]]
-        if not stored.exists():
+        if is_comparison or not stored.exists():
             command = [sys.executable, "-m", *words, "--out", str(out)]
             subprocess.run(
                 command, check=True, cwd=os.environ["MINDREF_DATA"], env=environment(), text=True
@@ -93,20 +99,39 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int) -> 
     return re.sub(r"(?<![\d.])0(\.\d{4})", r"\1", text)
 
 
-def compare_table(result: Result) -> str:
-    """Return the table of `mindref compare`: HR@10 and HR@50, and their differences."""
+def compare_table(result: Result, *others: Result) -> str:
+    """Return the table of `mindref compare`: HR@10 and HR@50, and differences from the opponent.
+
+    Below it, a line for each of `others`, which have another opponent, has one more difference.
+    """
     rows = []
     for arm in result["arms"]:
-        against, names = arm["against"] or {}, ("hit_rate@10", "hit_rate@50")
-        differences = [difference_cells(against.get(name)) for name in names]
         selected = describe_settings(arm["trials"][arm["chosen"]]["settings"]) or "start"
-        estimates = [estimate_text(arm["metrics"][name]) for name in names]
-        p = differences[1][2]
-        rows.append((arm["label"], selected, *estimates, *(row[0] for row in differences), p))
-    other = result["opponent"]
+        estimates = [estimate_text(arm["metrics"][f"hit_rate@{n}"]) for n in (10, 50)]
+        rows.append((arm["label"], selected, *estimates, *differences_of(arm)))
     cases = " to ".join(f"{count:,}" for count in sorted(set(result["data"]["cases"])))
     head = ("model", "selected", "HR@10", "HR@50", "HR@10 minus opponent", "HR@50 minus opponent")
-    return f"Opponent: {other}. {cases} test cases.\n\n" + markdown((*head, "p"), rows, texts=2)
+    parts = [
+        f"Opponent: {result['opponent']}. {cases} test cases.",
+        markdown((*head, "p"), rows, texts=2),
+        "\n".join(map(difference_line, others)),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def differences_of(arm: Result) -> tuple[str, str, str]:
+    """Return the differences of HR@10 and HR@50 from the opponent, and the p of the second."""
+    against = arm["against"] or {}
+    ten, fifty = (difference_cells(against.get(f"hit_rate@{n}")) for n in (10, 50))
+    return ten[0], fifty[0], fifty[2]
+
+
+def difference_line(result: Result) -> str:
+    """Return the difference of the model of the comment from the opponent."""
+    name = result["comment"]
+    ten, fifty, p = differences_of(next(arm for arm in result["arms"] if arm["label"] == name))
+    text = f"- `{name}` minus `{result['opponent']}`: HR@10 {ten}, HR@50 {fifty}, p {p}."
+    return re.sub(r"(?<![\d.])0(\.\d{4})", r"\1", text)
 
 
 def effect_table(results: list[Result]) -> str:
@@ -131,16 +156,28 @@ def effect_cell(arm: Result) -> str:
 
 
 def training_table(results: list[Result]) -> str:
-    """Return the table of `mindref train`: a row for each log, a column for each comment."""
-    columns = list(dict.fromkeys(result["comment"].partition(": ")[2] for result in results))
+    """Return the table of `mindref train`: a row for each log, a column for each comment.
+
+    A comment is "LOG: COLUMN". The baselines have the values of the first report of the log.
+    """
     rows: dict[str, dict[str, str]] = {}
     for result in results:
         log, _, column = result["comment"].partition(": ")
-        metrics = result["metrics"]["test"]["model"]
-        values = (metrics[name]["value"] for name in ("hit_rate@10", "ndcg@10", "hit_rate@50"))
-        rows.setdefault(log, {})[column] = ", ".join(f"{value:.4f}" for value in values)
+        row, tested = rows.setdefault(log, {}), result["metrics"]["test"]
+        row[column] = training_cell(tested["model"])
+        for name in BASELINES:
+            if name in tested:
+                row.setdefault(name, training_cell(tested[name]))
+    columns = list(dict.fromkeys(result["comment"].partition(": ")[2] for result in results))
+    columns += BASELINES
     cells = ((log, *(row.get(column, "") for column in columns)) for log, row in rows.items())
     return markdown(("log", *columns), cells, texts=1)
+
+
+def training_cell(metrics: Result) -> str:
+    """Return HR@10, NDCG@10 and HR@50."""
+    names = ("hit_rate@10", "ndcg@10", "hit_rate@50")
+    return ", ".join(f"{metrics[name]['value']:.4f}" for name in names)
 
 
 def log_name(result: Result) -> str:
