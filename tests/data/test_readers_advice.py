@@ -15,9 +15,13 @@ from tests.data.reading import rows, table, write
 KINDS = ("user", "item", "time", "title")
 
 
+GUIDE = spec_pages.SPECS.parent / ".site" / "pages" / "guide" / "data.md"
+
+
 def page_table(header):
-    """Return the rows of a table of the page: its first cell, then the names of each kind."""
-    text = spec_pages.text("data").partition(header)[2].partition("\n\n")[0]
+    """Return the rows of a table of page or guide: its first cell, then the names of each kind."""
+    both = spec_pages.text("data") + GUIDE.read_text(encoding="utf-8")
+    text = both.partition(header)[2].partition("\n\n")[0]
     table = [[x.strip() for x in line.strip("|").split("|")] for line in text.splitlines()[2:]]
     return [(name, *(re.findall("`(.+?)`", cell) for cell in cells)) for name, *cells in table]
 

@@ -2,7 +2,7 @@
 
 Names are compared without case, spaces, underscores and hyphens. If a header has several names of
 a kind, the name of the best rank is used; two names of that rank are ambiguous (specs/data.md,
-data-R89). The page lists the names of each data set.
+data-R89). The guide lists the names of each data set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def normalise_name(name: str) -> str:
     return name.lower().translate(IGNORED_CHARACTERS)
 
 
-# kind -> the names of each rank, of all data sets in the table of specs/data.md
+# kind -> the names of each rank, of all data sets in the table of the guide
 RANKED_NAMES = {
     "user": (
         "user_id uid user visitorid customer_id reviewerID member_id",
