@@ -209,7 +209,7 @@ def test_every_letter_of_a_page_is_in_the_table_of_letters():
     for page, letters in used.items():
         assert letters <= {*general, *of_page.get(page, ())}, page
     assert {"E", "H"} <= used["model"]
-    assert {"T", "P"} <= used["speed"]
+    assert {"V", "P"} <= used["scale"]
     for page, letters in of_page.items():
         for letter in letters:
             assert re.search(rf"\b{letter}(?![^\W_])", spec_pages.text(page)), f"{page}: {letter}"
