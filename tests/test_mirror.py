@@ -1,4 +1,4 @@
-"""Pages, code and tests mirror one another: stems, labels, parts of a page, the status table."""
+"""Pages, code and tests mirror one another: stems, labels, parts of a page, the reading order."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from mindref.ops import OPS
-from tests import spec_pages, status
+from tests import spec_pages
 from tests.assertions import nonempty
 
 REPOSITORY = Path(__file__).parent.parent
@@ -125,8 +125,3 @@ def test_the_reading_order_names_every_page_once():
     index = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
     order = re.findall(r"^\d+\. \[([a-z_]+)\]\(\1\.md\)", index, re.M)
     assert sorted(order) == spec_pages.names()
-
-
-def test_the_status_table_is_the_one_that_its_command_makes():
-    index = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
-    assert status.table() in index, "run: python -m tests.status --write"
