@@ -2,7 +2,7 @@
 
 Spec: specs/relu_layer.md. Source: Li et al., CIKM 2019, Fig. 2 (several ReLU layers).
 Difference: the paper has a ReLU after each layer. By default our models have no ReLU after the last
-layer (`relu=False`), because they are then more accurate (specs/evidence.md, default settings).
+layer (`relu=False`), because they are then more accurate (specs/evidence.md, settings of MIND).
 """
 
 from __future__ import annotations
