@@ -1,8 +1,8 @@
 """Lower bound on the time of a training step: the larger of the times of arithmetic and memory.
 
-Spec: specs/speed.md (Lower bound). `step_work` lists every term. The counts are those of the batches
-that are timed; the rates are measured in each round. An operation that some order of the computation
-avoids does not count: of two orders, the one with fewer operations counts.
+Spec: specs/speed.md (Lower bound). `step_work` lists every term. The counts are those of the
+batches that are timed; the rates are measured in each round. An operation that some order of the
+computation avoids does not count: of two orders, the one with fewer operations counts.
 """
 
 from __future__ import annotations
