@@ -38,6 +38,7 @@ def forward(interests: Array, target: Array, active: Bools, *, power: float) -> 
     Raises ShapeError if a shape, a dtype or the power is invalid.
     """
     check_inputs(interests, target, active, power)
+    power = float(power)  # numerics-R2: a NumPy number would decide the dtype
     interests = np.where(active[..., None], interests, 0)  # label_attention-R4
 
     scores = np.einsum("bkd,bd->bk", interests, target)  # 1, label_attention-R1

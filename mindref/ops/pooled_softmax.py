@@ -71,6 +71,7 @@ def forward(
         negative_log_expected,
     )
     check_loss_numbers(sharpness, temperature)
+    temperature = float(temperature)  # numerics-R2: a NumPy number would decide the dtype
     interests = np.where(active[..., None], interests, 0)  # pooled_softmax-R4
     # 1: with `normalise`, divide each vector by its length (pooled_softmax-R11)
     (interests, interests_unit), (target, target_unit), (negatives, negatives_unit) = (

@@ -61,6 +61,7 @@ def forward(
         negative_log_expected,
         temperature=temperature,
     )
+    temperature = float(temperature)  # numerics-R2: a NumPy number would decide the dtype
     (user, user_unit), (target, target_unit), (negatives, negatives_unit) = (  # 1
         to_unit_length(x, normalise=normalise) for x in (user, target, negatives)
     )

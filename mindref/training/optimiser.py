@@ -86,7 +86,7 @@ def check_parameter_gradient(
         raise ShapeError(say("optimiser", f"a gradient of {', '.join(params)}", name))
     shape = params[name].shape
     if isinstance(gradient, RowGradient):
-        if (np.diff(gradient.rows) <= 0).any():  # optimiser-R12
+        if (gradient.rows[1:] <= gradient.rows[:-1]).any():  # optimiser-R12
             raise ShapeError(say(f"optimiser: rows of {name}", "each once, ascending", "repeats"))
         shape, got = (len(gradient.rows), *shape[1:]), gradient.values.shape
     else:

@@ -113,6 +113,23 @@ def test_the_type_of_integers_changes_no_byte(stem, integers):
     assert as_bytes(results(stem, narrow)) == as_bytes(results(stem, arrays))
 
 
+@pytest.mark.parametrize(
+    ("stem", "words"),
+    [
+        ("label_attention", {"power": 1.6}),
+        ("sampled_softmax", {"temperature": 0.3}),
+        ("pooled_softmax", {"temperature": 0.3, "sharpness": 1.6}),
+    ],
+)
+@pytest.mark.rules("numerics-R2")
+def test_a_number_of_numpy_changes_no_byte(stem, words):
+    arrays = arguments(stem, "float32")
+    numbers = {name: np.float64(number) for name, number in words.items()}
+    changed = results(stem, arrays, numbers)
+    assert {x.dtype.name for x in changed} == {"float32"}
+    assert as_bytes(changed) == as_bytes(results(stem, arrays, words))
+
+
 @pytest.mark.rules("numerics-R5", "numerics-R13")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(

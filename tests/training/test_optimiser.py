@@ -225,6 +225,10 @@ def test_the_rate_falls_in_a_line_or_stays():
         ({"items": rows([1, 2], np.ones((1, 3)))}, "expected shape (2, 3), got (1, 3)"),
         ({"items": rows([1, 1], np.ones((2, 3)))}, "rows of items: expected each once, ascending"),
         ({"items": rows([2, 1], np.ones((2, 3)))}, "rows of items: expected each once, ascending"),
+        (
+            {"items": RowGradient(np.uint8([2, 1]), np.ones((2, 3)))},
+            "rows of items: expected each once, ascending",
+        ),
     ],
 )
 def test_a_gradient_that_does_not_fit_is_named_and_changes_nothing(gradients, message):
