@@ -102,7 +102,8 @@ def distinct_items(histories: mind.Histories, beyond: int) -> tuple[Ints, Ints]:
 
     The number of columns suffices for `user_blocks`. The padding is `beyond`, larger than any item.
     """
-    items = np.sort(np.where(histories.mask, histories.items, beyond), axis=1)
+    # int64: a narrow type may not contain `beyond` (numerics-R15)
+    items = np.sort(np.where(histories.mask, histories.items.astype(np.int64), beyond), axis=1)
     items[:, 1:][items[:, 1:] == items[:, :-1]] = beyond  # maxmf-R19: no order, no repeats
     items.sort(axis=1)
     # `user_blocks` uses fewer than 2 counts + NARROWEST columns

@@ -87,7 +87,8 @@ def loss(
     Raises ShapeError for an item or a training row out of range, and the errors of `warp.forward`.
     """
     shared, count = batch.shared, config.interests
-    rows = batch.rows[:, None] * count + np.arange(count)  # maxmf-R1 (B, K)
+    # int64: in a narrow type, the product would wrap (numerics-R15)
+    rows = batch.rows.astype(np.int64)[:, None] * count + np.arange(count)  # maxmf-R1 (B, K)
     ones = np.ones((rows.size, 1), params.users.dtype)
     flat, s1 = ops.embedding.forward(params.users, rows.reshape(-1, 1), ones)  # 1
     users = flat.reshape(*rows.shape, flat.shape[1])  # (B, K, D)

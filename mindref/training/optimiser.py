@@ -56,6 +56,7 @@ def update(
     for name, gradient in gradients.items():
         check_parameter_gradient(name, params, gradient)
     step = state.step + 1  # optimiser-R2: steps, not touches of a row
+    learning_rate, beta1, beta2, epsilon = map(float, (learning_rate, beta1, beta2, epsilon))
     root = math.sqrt(1 - beta2**step)  # optimiser-R13: a Python float keeps the dtype of arrays
     for name, gradient in gradients.items():
         factor = 1.0 if isinstance(gradient, RowGradient) else dense_rate  # optimiser-R22

@@ -48,6 +48,25 @@ def test_the_worked_example_matches_the_page():
     assert active.tolist() == EXAMPLE["active"]
 
 
+@pytest.mark.rules("numerics-R15")
+@pytest.mark.parametrize("integers", ["int8", "uint8", "uint16"])
+def test_the_type_of_integers_changes_no_byte(integers):
+    """With 4 interests, row 64 of the users is 256 in their table; the catalogue has 300 items."""
+    w = crowd(np.random.default_rng(0), 300, 65, 5, interests=4)
+    items = np.minimum(w.histories.items, 100)
+    table = np.random.default_rng(1).standard_normal((4 * 65, w.config.width))
+    losses, vectors = [], []
+    for integer_type in (np.int64, integers):
+        histories = w.histories._replace(items=items.astype(integer_type))
+        rows = np.arange(65).astype(integer_type)
+        shared = mind.Batch(histories, rows, rows[:9] + 7, np.zeros(65), np.zeros(9))
+        world = w._replace(params=w.params._replace(users=table), batch=maxmf.Batch(shared, rows))
+        losses.append(world.loss()[0].tobytes())
+        vectors.append(served(world)[0].tobytes())
+    assert losses[0] == losses[1]
+    assert vectors[0] == vectors[1]
+
+
 @pytest.mark.rules("maxmf-R18", "maxmf-R19", "maxmf-R20", "maxmf-R23")
 @pytest.mark.parametrize("interests", [1, 4])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -201,7 +201,8 @@ def test_float32_is_updated_in_float32():
     root = math.sqrt(1 - 0.95**2)
     rate, floor = np.float32(0.1 * root / (1 - 0.8**2)), np.float32(0.01 * root)
     expected = params["items"] - rate * m / (np.sqrt(v) + floor)
-    optimiser.update(params, {"items": g}, state, **SETTINGS)
+    numbers = {name: np.float64(number) for name, number in SETTINGS.items()}
+    optimiser.update(params, {"items": g}, state, **numbers)
     assert params["items"].dtype == np.float32
     assert params["items"].tobytes() == expected.tobytes()
     optimiser.update(exact, {"items": g.astype(np.float64)}, wide, **SETTINGS)
