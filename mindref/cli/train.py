@@ -214,13 +214,13 @@ def train_new(options: TrainOptions, reading: dict[str, object]) -> int:
 def resume_training(run: Path, options: TrainOptions) -> int:
     """Continue a stopped training; return the exit code. No setting can be changed."""
     name, allowed = run_settings.run_backend(run), {"resume", *COMMON_OPTIONS}
+    settings.set_threads(run_settings.run_threads(run, options.threads), name)
     if options.backend == name:  # not a change: the user trusts the code of this backend
         allowed.add("backend")
     else:
         from mindref.backend import check_installed
 
         check_installed(name, f"{run}: backend")
-    settings.set_threads(run_settings.run_threads(run, options.threads), name)
     settings.reject_other_options("--resume", allowed, "no other settings", KEEPS_SETTINGS)
     from mindref.recommender.training.trainer import resume_run
 

@@ -14,7 +14,7 @@ from mindref.errors import ConfigError, RunError
 from mindref.process.threads import usable_cores
 from mindref.run.files import sealed
 from tests.assertions import raises_exactly
-from tests.runs import options, trained
+from tests.runs import options, run_python, trained
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -65,6 +65,24 @@ def test_blas_or_the_kernels_use_the_threads(
             monkeypatch.delenv(name)
     set_threads(threads, backend)
     assert (blas_threads(), os.environ["MINDREF_THREADS"]) == (blas, kernels)
+
+
+SET_THREADS = """
+import sys
+from mindref.cli import main, settings
+def stop(*_):
+    sys.exit(f"NumPy is imported: {{'numpy' in sys.modules}}")
+settings.set_threads = stop
+main({words})
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--resume",)])
+def test_threads_are_set_before_numpy_is_imported(trained_run, words):
+    """Else BLAS would have as many threads as cores, and the last bits of a report would change."""
+    words = ["train", *words, str(trained_run)] if words else ["train"]
+    script = SET_THREADS.format(words=words)
+    assert run_python("-c", script).stderr == "NumPy is imported: False\n"
 
 
 def test_a_numba_run_resumes_with_any_number_of_threads(trained_run, cli):
