@@ -1,8 +1,9 @@
 """Index kind `annoy`: approximate search by inner product in Annoy's trees.
 
 Spec: specs/recall.md, recall-R11, R12, R42. Source: Bachrach et al. 2014 (inner product as a
-distance); github.com/spotify/annoy 1.17.3. Differs: Annoy's metric "dot" does not find the
-neighbours. Two distributions contain the module: annoy (source only) and annoy-mm (wheels).
+distance); github.com/spotify/annoy 1.17.3. Differs: the extra coordinate is ours, not that of
+Annoy's metric "dot". Two distributions contain the module: annoy (source only) and annoy-mm
+(wheels).
 """
 
 from __future__ import annotations
