@@ -7,6 +7,7 @@ from markdown_it import MarkdownIt
 
 from mindref.study.latex import INLINE_FORMULA as FORMULA
 from tests import spec_pages
+from tests.assertions import nonempty
 
 PAGES = [
     "baselines", "din", "item_attention", "label_attention", "maxmf", "metrics", "mind_plus",
@@ -42,6 +43,25 @@ def test_a_rule_about_influence_says_bytes_or_rounding():
 def test_an_unscoped_sentence_is_found():
     old = "- **a-R1** (must) Padding must have no influence. The capsules must stay the same."
     assert len([x for x in sentences_about_influence(old) if not SCOPE.search(x)]) == 2
+
+
+def find_long_rules(text):
+    """Return the labels of the rules that have more than two sentences beside a condition."""
+    rules = {}
+    for line in text.splitlines():
+        if match := spec_pages.RULE.match(line):
+            rule = re.sub("^ Condition: ", "", CODE.sub("", line[match.end() :]))
+            condition = line[match.end() :].startswith(" Condition: ")
+            rules[match["label"]] = len(re.findall(r"[.?!](?= [A-Z]|$)", rule)) - condition
+    return [label for label, sentences in rules.items() if sentences > 2]
+
+
+def test_a_rule_has_at_most_two_sentences():
+    assert {name: find_long_rules(spec_pages.text(name)) for name in spec_pages.names()} == {
+        name: [] for name in nonempty(spec_pages.names())
+    }
+    assert find_long_rules("- **a-R1** (must) One. Two. Three.") == ["a-R1"]
+    assert find_long_rules("- **a-R1** (must) Condition: x. One. Two.") == []
 
 
 def test_indices_of_iterations_are_in_parentheses():
