@@ -10,11 +10,14 @@ from itertools import count, pairwise
 import numpy as np
 import pytest
 
+from mindref.config import Config
 from mindref.data.batches import pad_histories
 from mindref.data.negatives import make_sampler
 from mindref.models import mind
+from mindref.models.mind_plus import ages
 from mindref.models.serving import Model, item_matrix, serving_logits
 from mindref.ops import label_attention, routing, squash
+from mindref.ops.pooled_softmax import pool_scores
 from mindref.ops.routing import count_active_interests
 from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
 from mindref.study.models.user_rules import MIN_BEHAVIOURS, split_last
@@ -28,10 +31,12 @@ PAGES = {
     "active_interests": "routing",
     "label_attention": "label_attention",
     "model_shapes": "model",
+    "pooled_score": "pooled_softmax",
     "routing_gradients": "routing",
     "routing_iterations": "routing",
     "shared_negatives": "sampled_softmax",
     "squash": "squash",
+    "weights_by_age": "mind_plus",
 }
 """Picture -> the page that displays the picture."""
 TAG = "{http://www.w3.org/2000/svg}"
@@ -104,6 +109,23 @@ def test_the_curves_of_squash():
     values = (np.linalg.norm(out, axis=1), saved.across[:, 0], saved.along[:, 0])
     for curve, value in zip(curves("squash"), values, strict=True):
         px = np.stack([60 + 610 * n / 5, 322 - 270 * value], axis=1)
+        np.testing.assert_allclose(curve, px, atol=PX)
+
+
+def test_the_curves_of_the_pooled_score():
+    product = np.linspace(-1, 3, 101)
+    for curve, sharpness in zip(curves("pooled_score"), (0, 1, 4, np.inf), strict=True):
+        products = np.stack([np.ones_like(product), product])[None]
+        (score,), _ = pool_scores(products, np.ones((1, 2), bool), sharpness)
+        px = np.stack([60 + 137.5 * (product + 1), 300 - 80 * score], axis=1)
+        np.testing.assert_allclose(curve, px, atol=PX)
+
+
+def test_the_curves_of_the_weights_by_age():
+    settings = {"model": "mind_plus", "interests": 4, "window": 20, "recency": "interests"}
+    weights = np.exp(ages.start(Config.of("mind", settings)))
+    for curve, column in zip(curves("weights_by_age"), weights.T, strict=True):
+        px = np.stack([60 + 610 * np.arange(20) / 19, 322 - 270 * column], axis=1)
         np.testing.assert_allclose(curve, px, atol=PX)
 
 
