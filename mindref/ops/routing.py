@@ -61,7 +61,7 @@ def count_active_interests(lengths: Ints, interests: int) -> Ints:
     # the powers 2, 4, .. 2^K, without those that exceed the largest int64, 2^63 - 1
     powers = 2 ** np.arange(1, min(interests, 62) + 1, dtype=np.int64)
     # floor(log2 n) is the number of powers that do not exceed n
-    floor_log2 = np.searchsorted(powers, np.asarray(lengths, np.int64), side="right")
+    floor_log2 = np.searchsorted(powers, lengths, side="right")
     return np.clip(floor_log2, 1, interests).astype(np.int64)  # routing-R10
 
 

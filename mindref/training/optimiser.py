@@ -55,12 +55,12 @@ def update(
     """
     for name, gradient in gradients.items():
         check_parameter_gradient(name, params, gradient)
-    step = state.step + 1  # optimiser-R2: steps, not touches of a row
-    learning_rate, beta1, beta2, epsilon = map(float, (learning_rate, beta1, beta2, epsilon))
+    step = int(state.step) + 1  # optimiser-R2: steps, not touches of a row
+    beta1, beta2, epsilon = float(beta1), float(beta2), float(epsilon)
     root = math.sqrt(1 - beta2**step)  # optimiser-R13: a Python float keeps the dtype of arrays
     for name, gradient in gradients.items():
         factor = 1.0 if isinstance(gradient, RowGradient) else dense_rate  # optimiser-R22
-        rate = learning_rate * factor * root / (1 - beta1**step)  # optimiser-R3
+        rate = float(learning_rate * factor * root / (1 - beta1**step))  # optimiser-R3
         if dense and isinstance(gradient, RowGradient):
             gradient = gradient.dense(len(params[name]))  # optimiser-R21
         rows, g = gradient_rows(gradient)

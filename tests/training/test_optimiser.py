@@ -199,13 +199,14 @@ def test_float32_is_updated_in_float32():
     m = np.float32(0.8) * state.first["items"] + np.float32(1 - 0.8) * g
     v = np.float32(0.95) * state.second["items"] + np.float32(1 - 0.95) * (g * g)
     root = math.sqrt(1 - 0.95**2)
-    rate, floor = np.float32(0.1 * root / (1 - 0.8**2)), np.float32(0.01 * root)
+    rate, floor = np.float32(0.1 * 0.3 * root / (1 - 0.8**2)), np.float32(0.01 * root)
     expected = params["items"] - rate * m / (np.sqrt(v) + floor)
-    numbers = {name: np.float64(number) for name, number in SETTINGS.items()}
+    settings = {**SETTINGS, "dense_rate": 0.3}
+    numbers = {name: np.float64(number) for name, number in settings.items()}
     optimiser.update(params, {"items": g}, state, **numbers)
     assert params["items"].dtype == np.float32
     assert params["items"].tobytes() == expected.tobytes()
-    optimiser.update(exact, {"items": g.astype(np.float64)}, wide, **SETTINGS)
+    optimiser.update(exact, {"items": g.astype(np.float64)}, wide, **settings)
     tolerance = same_math(np.float32)
     np.testing.assert_allclose(params["items"], exact["items"], rtol=tolerance, err_msg="float64")
 

@@ -57,7 +57,7 @@ def pooled_softmax(
             squash_vectors(x, "unit") for x in (interests, target, negatives)
         )
     users, count, width = interests.shape
-    interests = interests / temperature  # 2, pooled_softmax-R10
+    interests = interests / float(temperature)  # 2, pooled_softmax-R10, numerics-R2
     target_products = matmul(interests, target[..., None])  # (B, K, 1)
     products = matmul(interests.reshape(users * count, width), negatives.T)  # one product
     products = products.reshape(users, count, len(negatives))  # (B, K, S)

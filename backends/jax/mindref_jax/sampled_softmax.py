@@ -46,7 +46,7 @@ def sampled_softmax(
     if normalise:  # sampled_softmax-R7, R8
         user, target, negatives = (squash_vectors(x, "unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
-    user = user / temperature
+    user = user / float(temperature)  # numerics-R2
     target_logit = (user * target).sum(1) - target_log_expected
     products = matmul(user, negatives.T)
     target_logit = nan_unless_finite(target_logit, products, negative_log_expected)
