@@ -135,22 +135,31 @@ def difference_line(result: Result) -> str:
 
 
 def effect_table(results: list[Result]) -> str:
-    """Return the table of `mindref ablate`: the effect of each arm on HR@50 on each log."""
-    rows = []
+    """Return the table of `mindref ablate`: the effect of each arm on HR@50 on each log.
+
+    The base of a study stands in parentheses after its name. A line below has the HR@50 of bases.
+    """
+    rows: list[Sequence[str]] = []
+    bases: dict[str, list[str]] = {}
     for studies in zip(*(result["studies"] for result in results), strict=True):
+        name, base = studies[0]["name"], studies[0]["base"]
         for arms in zip(*(study["arms"] for study in studies), strict=True):
-            is_base = arms[0]["against"] is None
-            label = arms[0]["label"] + (" (base)" if is_base else "")
-            rows.append((studies[0]["name"], label, *map(effect_cell, arms)))
-    return markdown(("study", "arm", *map(log_name, results)), rows, texts=2)
+            if arms[0]["label"] == base:
+                values = [f"{arm['metrics']['hit_rate@50']['value']:.4f}" for arm in arms]
+                bases.setdefault(", ".join(values), []).append(name)
+            else:
+                rows.append((f"{name} ({base})", arms[0]["label"], *map(effect_cell, arms)))
+    table = markdown(("study (base)", "arm", *map(log_name, results)), rows, texts=2)
+    most = max(bases.values(), key=len)
+    named = ((", ".join(n) if n != most else "most studies", x) for x, n in bases.items())
+    lines = "; ".join(f"of {names} {values}" for names, values in named)
+    return f"{table}\n\n" + re.sub(r"(?<![\d.])0(\.\d{4})", r"\1", f"HR@50 of the base: {lines}.")
 
 
 def effect_cell(arm: Result) -> str:
-    """Return the HR@50 of a base, or the effect of an arm with a star if it is significant."""
+    """Return the effect of an arm, with a star if it is significant."""
     if arm["metrics"] is None:
         return "diverged"
-    if arm["against"] is None:
-        return f"{arm['metrics']['hit_rate@50']['value']:.4f}"
     effect = arm["against"]["hit_rate@50"]
     return difference_cells(effect)[0] + ("*" if effect["p_holm"] < STAR else "")
 
