@@ -34,6 +34,7 @@ PAGES = {
     "pooled_score": "pooled_softmax",
     "routing_gradients": "routing",
     "routing_iterations": "routing",
+    "setting_effects": "evidence",
     "shared_negatives": "sampled_softmax",
     "squash": "squash",
     "weights_by_age": "mind_plus",

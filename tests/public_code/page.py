@@ -187,18 +187,18 @@ def bug_table() -> Iterator[str]:
             names.append("elsewhere " + ", ".join(f"`{name}`" for name in diagnosis.others))
         is_right = bool(set(diagnosis.mutants) & set(bug.mutants)) and not diagnosis.others
         right += is_right
-        cells = [f"`{bug.__name__}`", mutant.seen, mutant.rule]
+        cells = [f"`{bug.__name__}`", mutant.rule]
         cells += [f"`{diagnosis.check}`", " or ".join(names) or "nothing"]
         rows.append(f"| {' | '.join([*cells, 'yes' if is_right else 'no'])} |")
     yield f"{right} of {len(BUGS)} are named.\n"
-    yield "| bug | seen in | rule | check | the diagnosis names | right |"
-    yield "|---|---|---|---|---|---|"
+    yield "| bug | rule | check | the diagnosis names | right |"
+    yield "|---|---|---|---|---|"
     yield from rows
 
 
 def read_bugs() -> dict[str, dict[str, str]]:
     """Return bug -> the cells of its row by column, without code marks."""
-    columns = ("seen", "rule", "check", "names", "right")
+    columns = ("rule", "check", "names", "right")
     _, body, _ = split_page("bugs")
     lines = [line.replace("\\|", "/").strip("|").split("|") for line in body.splitlines()[4:]]
     rows = [[cell.strip().replace("`", "") for cell in cells] for cells in lines]
