@@ -49,8 +49,7 @@ def forward(
 
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array]:
     """Return d_at_target (B,) and d_at_negatives (B, S)."""
-    scale = saved.weights.dtype.type(d_out) / len(saved.weights)  # 5, numerics-R2
-    d_at_negatives = saved.weights * scale  # 4, 1
+    d_at_negatives = saved.weights * (d_out / len(saved.weights))  # 5, 4, 1
     return -d_at_negatives.sum(axis=1), d_at_negatives  # 1
 
 
